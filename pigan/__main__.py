@@ -1,0 +1,5 @@
+"""`python -m pigan` is `pigan`."""
+
+from pigan.cli import main
+
+main()

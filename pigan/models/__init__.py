@@ -1,0 +1,1 @@
+"""Generator and discriminator of pi-GAN, and the ablation variants of their parts."""

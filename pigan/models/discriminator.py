@@ -1,0 +1,114 @@
+"""The progressive discriminator and its variants (arXiv 2012.00926, section 3.3; authors' code).
+
+Residual blocks halve the image down to 2 x 2; an image enters at its own resolution through that resolution's input
+layer, and a newly grown input layer fades in over the one below it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pigan.config import DiscriminatorConfig
+
+SLOPE = 0.2
+POSE_ANGLES = 2
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says of images."""
+
+    logit: Float[Tensor, "batch"]
+    latent: Float[Tensor, "batch z"] | None
+    """Estimated latent, with an encoder."""
+    pose: Float[Tensor, "batch 2"] | None
+    """Estimated pitch and yaw, radians, with an encoder."""
+
+
+class CoordConv(nn.Module):
+    """A 3 x 3 convolution that also sees each pixel's place: two channels from -1 to 1, across and down."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels + 2, out_channels, kernel_size=3, stride=stride, padding=1)
+
+    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch d i j"]:
+        """The convolution of x and its pixel coordinates."""
+        height, width = x.shape[-2:]
+        across = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(len(x), 1, height, width)
+        down = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None].expand(len(x), 1, height, width)
+        return self.conv(torch.cat((x, across, down), dim=1))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut, (main + shortcut) / sqrt(2), at half the resolution.
+
+    `progressive` pools both branches; `ccs` and `strided` take a stride of 2 in the second convolution and in the
+    shortcut; `strided` has plain convolutions.
+    """
+
+    def __init__(self, kind: str, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.pool = kind == "progressive"
+        stride = 1 if self.pool else 2
+        first, second = (
+            (_plain_conv(channels, out_channels, 1), _plain_conv(out_channels, out_channels, stride))
+            if kind == "strided"
+            else (CoordConv(channels, out_channels), CoordConv(out_channels, out_channels, stride))
+        )
+        self.network = nn.Sequential(first, nn.LeakyReLU(SLOPE), second, nn.LeakyReLU(SLOPE))
+        keeps = self.pool and channels == out_channels
+        self.shortcut: nn.Module = nn.Identity() if keeps else nn.Conv2d(channels, out_channels, 1, stride=stride)
+
+    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch d i j"]:
+        """Features at half the side."""
+        total = (self.network(x) + self.shortcut(x)) / math.sqrt(2)
+        return functional.avg_pool2d(total, 2) if self.pool else total
+
+
+class Discriminator(nn.Module):
+    """Scores images of any power-of-two side up to `top_resolution`."""
+
+    def __init__(self, config: DiscriminatorConfig, z_dim: int, top_resolution: int) -> None:
+        super().__init__()
+        self.z_dim, self.encoder = z_dim, config.encoder
+        self.sides = [top_resolution >> level for level in range(int(math.log2(top_resolution)))]
+        widths = [channels_at(side, config) for side in self.sides]
+        # one block a side above 2 px, one input layer a side
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config.kind, wide, wider) for wide, wider in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(3, wide, 1), nn.LeakyReLU(SLOPE)) for wide in widths)
+        outputs = 1 + z_dim + POSE_ANGLES if config.encoder else 1
+        self.final = nn.Conv2d(widths[-1], outputs, kernel_size=2)
+        if config.kind != "progressive":
+            # the authors' initialiser reaches the convolutions of these two kinds only
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in", nonlinearity="leaky_relu")
+
+    def forward(self, images: Float[Tensor, "batch 3 side side"], fade: float = 1.0) -> Judgement:
+        """Judgement of images in -1..1; `fade` in 0..1 is how far their input layer has grown in."""
+        entry = self.sides.index(images.shape[-1])
+        x = self.from_rgb[entry](images)
+        for level in range(entry, len(self.blocks)):
+            x = self.blocks[level](x)
+            if level == entry and fade < 1:
+                # nearest-neighbour halving, as in the authors' code
+                x = fade * x + (1 - fade) * self.from_rgb[entry + 1](images[..., ::2, ::2])
+        output = self.final(x).flatten(1)
+        if not self.encoder:
+            return Judgement(output[:, 0], None, None)
+        return Judgement(output[:, 0], output[:, 1 : 1 + self.z_dim], output[:, 1 + self.z_dim :])
+
+
+def channels_at(side: int, config: DiscriminatorConfig) -> int:
+    """Channels of features with `side` pixels: 8192 / side up to a limit (400 in the paper's networks)."""
+    return max(1, min(config.max_channels, round(config.width * 8192 / side)))
+
+
+def _plain_conv(channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, out_channels, kernel_size=3, stride=stride, padding=1)

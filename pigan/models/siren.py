@@ -1,0 +1,159 @@
+"""The radiance fields: FiLM-SIREN (arXiv 2012.00926, section 3.1) and what the ablations put in its place.
+
+Every field maps points, unit view directions and one code an image to colour (0..1) and raw density.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pigan.config import Model
+
+FREQUENCY_SCALE = 15.0
+FREQUENCY_SHIFT = 30.0
+ENCODING_OCTAVES = 6
+
+
+def sine_init_(linear: nn.Linear, gain: float = 25.0) -> None:
+    """U(+-sqrt(6 / fan_in) / gain), the authors' initialisation of all but the first layer."""
+    bound = math.sqrt(6 / linear.in_features) / gain
+    nn.init.uniform_(linear.weight, -bound, bound)
+
+
+def first_layer_init_(linear: nn.Linear) -> None:
+    """U(+-1 / fan_in), the authors' initialisation of the layer that sees positions."""
+    nn.init.uniform_(linear.weight, -1 / linear.in_features, 1 / linear.in_features)
+
+
+class FilmSirenField(nn.Module):
+    """Sine layers whose frequency and phase come from the mapping network.
+
+    x_{i+1} = sin(gamma_i * (W_i x_i + b_i) + p_i) with gamma = 15 f + 30, for `layers` layers and one more that
+    also sees the view direction and gives the colour. The code of an image holds f, then p, layer by layer.
+    """
+
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int = 3) -> None:
+        super().__init__()
+        self.hidden, self.coordinate_scale = hidden, coordinate_scale
+        widths = [in_features] + [hidden] * layers
+        self.layers = nn.ModuleList(nn.Linear(wide, hidden) for wide in widths[:-1])
+        self.density_head = nn.Linear(hidden, 1)
+        self.colour_layer = nn.Linear(3 + hidden, hidden)
+        self.colour_head = nn.Linear(hidden, 3)
+        for linear in self.sine_linears()[1:] + [self.density_head, self.colour_head]:
+            sine_init_(linear)
+        first_layer_init_(self.sine_linears()[0])
+
+    @property
+    def code_size(self) -> int:
+        """Numbers in one image's code."""
+        return 2 * (len(self.layers) + 1) * self.hidden
+
+    def sine_linears(self) -> list[nn.Linear]:
+        """The linear maps inside the sines, in order; the last one is the colour layer."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)] + [self.colour_layer]
+
+    def modulation(
+        self, code: Float[Tensor, "batch code"]
+    ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
+        """gamma = 15 f + 30 and phase of every sine layer."""
+        frequencies, phases = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        return FREQUENCY_SCALE * frequencies + FREQUENCY_SHIFT, phases
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch point 3"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch code"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density, written as the paper writes it; `pigan.kernels` evaluates the same faster."""
+        gamma, phase = self.modulation(code)
+        x = points * self.coordinate_scale
+        for i, layer in enumerate(self.layers):
+            x = torch.sin(gamma[:, i, None] * layer(x) + phase[:, i, None])
+        density = self.density_head(x).squeeze(-1)
+        x = self.colour_layer(torch.cat((directions, x), dim=-1))
+        x = torch.sin(gamma[:, -1, None] * x + phase[:, -1, None])
+        return torch.sigmoid(self.colour_head(x)), density
+
+
+class ConcatSirenField(nn.Module):
+    """Ablation: a SIREN that gets the latent concatenated to the position instead of a mapping network's FiLM."""
+
+    def __init__(self, z_dim: int, hidden: int, layers: int, coordinate_scale: float) -> None:
+        super().__init__()
+        self.code_size = z_dim
+        self.siren = FilmSirenField(hidden, layers, coordinate_scale=1.0, in_features=3 + z_dim)
+        self.coordinate_scale = coordinate_scale
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch point 3"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch z"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density; every sine has frequency 30 and phase 0."""
+        inputs = torch.cat((points * self.coordinate_scale, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
+        return self.siren(inputs, directions, code.new_zeros(len(code), self.siren.code_size))
+
+
+class ReluField(nn.Module):
+    """Ablation: ReLU layers on positionally encoded points (as in NeRF), modulated by the same mapping network.
+
+    x_{i+1} = relu((1 + f_i) * (W_i x_i + b_i) + p_i) on [x, sin(2^k pi x), cos(2^k pi x)].
+    """
+
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float) -> None:
+        super().__init__()
+        self.hidden, self.coordinate_scale = hidden, coordinate_scale
+        widths = [3 + 6 * ENCODING_OCTAVES] + [hidden] * layers
+        self.layers = nn.ModuleList(nn.Linear(wide, hidden) for wide in widths[:-1])
+        self.density_head = nn.Linear(hidden, 1)
+        self.colour_layer = nn.Linear(3 + hidden, hidden)
+        self.colour_head = nn.Linear(hidden, 3)
+        for linear in [*self.layers, self.colour_layer]:
+            assert isinstance(linear, nn.Linear)
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+
+    @property
+    def code_size(self) -> int:
+        """Numbers in one image's code."""
+        return 2 * (len(self.layers) + 1) * self.hidden
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch point 3"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch code"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density."""
+        scale, shift = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        x = positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES)
+        for i, layer in enumerate(self.layers):
+            x = torch.relu((1 + scale[:, i, None]) * layer(x) + shift[:, i, None])
+        density = self.density_head(x).squeeze(-1)
+        x = self.colour_layer(torch.cat((directions, x), dim=-1))
+        x = torch.relu((1 + scale[:, -1, None]) * x + shift[:, -1, None])
+        return torch.sigmoid(self.colour_head(x)), density
+
+
+def positional_encoding(points: Float[Tensor, "*batch 3"], octaves: int) -> Float[Tensor, "*batch encoded"]:
+    """[x, sin(2^k pi x), cos(2^k pi x)] for k below `octaves` (NeRF, equation 4)."""
+    scales = math.pi * 2.0 ** torch.arange(octaves, device=points.device)
+    angles = (points[..., None] * scales).flatten(-2)
+    return torch.cat((points, torch.sin(angles), torch.cos(angles)), dim=-1)
+
+
+RadianceField = FilmSirenField | ConcatSirenField | ReluField
+
+
+def make_field(model: Model) -> RadianceField:
+    """The field that `model.field` names."""
+    if model.field == "concat-siren":
+        return ConcatSirenField(model.z_dim, model.hidden, model.layers, model.coordinate_scale)
+    if model.field == "relu-pe":
+        return ReluField(model.hidden, model.layers, model.coordinate_scale)
+    return FilmSirenField(model.hidden, model.layers, model.coordinate_scale)

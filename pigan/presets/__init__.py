@@ -1,0 +1,91 @@
+"""Complete params files to start from: the commented demo.yaml, and what each other preset changes in it."""
+
+import copy
+import io
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from pigan.errors import PiganError
+
+BASE = "demo"
+
+
+def _changes() -> dict[str, Any]:
+    text = (files(__package__) / "changes.yaml").read_text(encoding="utf-8")
+    # the round-trip reader keeps 6.0e-5 as it is written; YAML 1.1 readers take 6e-05 for a string
+    return dict(YAML().load(text))
+
+
+NAMES = [BASE, *_changes()]
+
+
+def text(name: str) -> str:
+    """A commented params.yaml.
+
+    Raises:
+        PiganError: no such preset.
+    """
+    if name not in NAMES:
+        raise PiganError(f"no preset {name!r}; there are {', '.join(NAMES)}")
+    base = (files(__package__) / f"{BASE}.yaml").read_text(encoding="utf-8")
+    if name == BASE:
+        return base
+    writer = YAML()
+    writer.indent(mapping=2, sequence=4, offset=2)
+    writer.width = 4096
+    writer.representer.add_representer(type(None), lambda yaml, _: yaml.represent_scalar("tag:yaml.org,2002:null", "null"))
+    values = writer.load(base)
+    _apply(values, _changes()[name])
+    stream = io.StringIO()
+    writer.dump(values, stream)
+    return stream.getvalue()
+
+
+def _apply(values: CommentedMap, changes: Mapping[str, Any]) -> None:
+    """Lays `changes` over `values`, whose comments stay."""
+    for key, change in changes.items():
+        old = values[key]
+        if key == "stages":
+            values[key] = _stages(old, change)
+        elif key != "arms" and isinstance(change, Mapping) and isinstance(old, CommentedMap):
+            _apply(old, change)
+            continue
+        else:
+            values[key] = _block(change)
+        # what stands between this section and the next hangs on the old one's last entry
+        container, place = _last_entry(values, key, old)
+        if place in container.ca.items:
+            new_container, new_place = _last_entry(values, key, values[key])
+            new_container.ca.items[new_place] = container.ca.items[place]
+
+
+def _stages(stages: CommentedMap, changes: Mapping[str, Any]) -> CommentedMap:
+    """Other stages in the place of the demo's; the first has the comments of the demo's first."""
+    commented, plain = stages["r16"], copy.deepcopy(stages["r32"])
+    plain.ca.items.clear()
+    new = CommentedMap()
+    for name, change in changes.items():
+        new[name] = copy.deepcopy(plain if new else commented)
+        new[name].update(change)
+    return new
+
+
+def _last_entry(parent: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """The last line of a section: its container, and its key there."""
+    while isinstance(value, CommentedMap | CommentedSeq) and value:
+        parent, key = value, list(value)[-1] if isinstance(value, CommentedMap) else len(value) - 1
+        value = parent[key]
+    return parent, key
+
+
+def _block(value: Any) -> Any:
+    """Lists and mappings in block style."""
+    if isinstance(value, list):
+        return CommentedSeq([_block(item) for item in value])
+    if isinstance(value, Mapping):
+        return CommentedMap((key, _block(item)) for key, item in value.items())
+    return value

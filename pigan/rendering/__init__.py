@@ -1,0 +1,1 @@
+"""Cameras, rays, samples along rays, volume rendering: pure functions that know no network."""

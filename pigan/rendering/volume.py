@@ -1,0 +1,68 @@
+"""Volume rendering: density -> alpha -> transmittance -> weights -> colour, depth, opacity (NeRF's quadrature)."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan.config import Background
+
+LAST_INTERVAL = 1e10
+
+
+class Rendering(NamedTuple):
+    """What rays see."""
+
+    colour: Float[Tensor, "*batch 3"]
+    distance: Float[Tensor, "*batch"]
+    """Expected distance along the ray, sum of weight x depth; not divided by the opacity."""
+    opacity: Float[Tensor, "*batch"]
+    """Sum of the weights before the background takes its share."""
+    weights: Float[Tensor, "*batch sample"]
+    depths: Float[Tensor, "*batch sample"]
+
+
+def render_weights(
+    density: Float[Tensor, "*batch sample"],
+    depths: Float[Tensor, "*batch sample"],
+    activation: Literal["relu", "softplus"],
+) -> Float[Tensor, "*batch sample"]:
+    """Share of each sample in its ray: w_i = T_i (1 - exp(-delta_i a(density_i))), T_i = prod_{j<i} (1 - alpha_j).
+
+    The last interval is unbounded, so that any positive last density is opaque (authors' code).
+    """
+    delta = torch.cat((depths[..., 1:] - depths[..., :-1], torch.full_like(depths[..., :1], LAST_INTERVAL)), dim=-1)
+    activated = torch.relu(density) if activation == "relu" else torch.nn.functional.softplus(density)
+    alpha = 1 - torch.exp(-delta * activated)
+    through = torch.cat((torch.ones_like(alpha[..., :1]), 1 - alpha[..., :-1] + 1e-10), dim=-1)
+    return alpha * torch.cumprod(through, dim=-1)
+
+
+def composite(
+    rgb: Float[Tensor, "*batch sample 3"],
+    density: Float[Tensor, "*batch sample"],
+    depths: Float[Tensor, "*batch sample"],
+    activation: Literal["relu", "softplus"],
+    background: Background,
+) -> Rendering:
+    """Colour (0..1), distance (world units) and opacity of rays with samples at ascending `depths`.
+
+    `background` receives the transmittance that is left: `none` is black, `last` gives it to the last sample,
+    `white` adds it to every channel.
+    """
+    weights = render_weights(density, depths, activation)
+    opacity = weights.sum(-1)
+    if background == "last":
+        weights = torch.cat((weights[..., :-1], weights[..., -1:] + (1 - opacity)[..., None]), dim=-1)
+    colour = (weights[..., None] * rgb).sum(-2)
+    if background == "white":
+        colour = colour + (1 - opacity)[..., None]
+    return Rendering(colour, (weights * depths).sum(-1), opacity, weights, depths)
+
+
+def distance_variance(rendering: Rendering) -> Float[Tensor, "*batch"]:
+    """Variance of distance under a ray's normalised weights, world units squared: how blurred the surface is."""
+    total = rendering.weights.sum(-1).clamp_min(1e-8)
+    mean = (rendering.weights * rendering.depths).sum(-1) / total
+    return (rendering.weights * (rendering.depths - mean[..., None]) ** 2).sum(-1) / total

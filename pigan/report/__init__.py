@@ -1,0 +1,1 @@
+"""The report: what the runs left behind, as tables, figures and one self-contained page."""

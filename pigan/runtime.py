@@ -1,0 +1,56 @@
+"""The machine a process runs on: device, threads, determinism, seeds, peak memory."""
+
+import hashlib
+import os
+import resource
+
+import torch
+
+from pigan.errors import PiganError
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`; a GPU that was asked for is never replaced silently.
+
+    Raises:
+        PiganError: CUDA was asked for and there is none.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise PiganError("--device cuda: PyTorch sees no CUDA GPU here; use --device cpu or auto, or mend the driver")
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
+
+
+def set_deterministic(threads: int) -> None:
+    """Fixes what the last bit of a result depends on besides params and seed."""
+    # read when cuBLAS starts
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def seed_of(*parts: int | str) -> int:
+    """A 63-bit seed from whatever names the use: the same parts give the same stream, others an unrelated one."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator_for(device: torch.device, *parts: int | str) -> torch.Generator:
+    """A random generator on `device` for the use that `parts` name."""
+    return torch.Generator(device=device).manual_seed(seed_of(*parts))
+
+
+def device_name(device: torch.device) -> str:
+    """What people call the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Most memory in use so far: of the GPU if there is one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,0 +1,1 @@
+"""The stages of the chain: paths in, files out, atomically."""

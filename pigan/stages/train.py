@@ -1,0 +1,100 @@
+"""init and train: from seeded weights to the checkpoint of one resolution."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from pigan.config import Params, fingerprint
+from pigan.data.store import Prepared, batch_indices
+from pigan.errors import PiganError
+from pigan.files import sha256_file
+from pigan.runtime import choose_device, generator_for, seed_of, set_deterministic
+from pigan.synthesis.pictures import sample_sheet
+from pigan.training.loop import (
+    CHECKPOINT,
+    RealImages,
+    Run,
+    run_fingerprint,
+    save_checkpoint,
+    train,
+    write_state_json,
+)
+from pigan.training.state import initial_state
+
+SHEET_COLUMNS = 5
+
+
+def init_stage(params: Params, arm: str, seed: int, out: Path) -> None:
+    """Seeded starting weights of one arm."""
+    resolved = params.for_arm(arm)
+    set_deterministic(params.training.threads)
+    cpu = torch.device("cpu")
+    # arms start from the same weights where their networks agree
+    state = initial_state(resolved, cpu, seed_of(seed, "weights"))
+    key = fingerprint(resolved.model, seed)
+    write_state_json(resolved, arm, seed, resolved.curriculum.order[0].resolution, out, state, key, 0.0, cpu)
+    save_checkpoint(out / CHECKPOINT, resolved, state)
+
+
+def train_stage(
+    params: Params, arm: str, seed: int, resolution: int, data: Path, init: Path, out: Path, device_name: str
+) -> None:
+    """One resolution of the curriculum.
+
+    Raises:
+        PiganError: unknown arm or resolution, missing or foreign inputs, divergence, a full disk.
+    """
+    resolved = params.for_arm(arm)
+    stage = resolved.curriculum.stages.get(f"r{resolution}")
+    if stage is None:
+        known = ", ".join(str(link.resolution) for link in resolved.curriculum.order)
+        raise PiganError(f"--resolution {resolution}: no stage of the curriculum; there are {known}")
+    device = choose_device(device_name)
+    if resolved.training.precision == "fp16" and device.type == "cpu":
+        raise PiganError("training.precision: fp16 needs a GPU; use fp32 or bf16 on the CPU")
+    set_deterministic(resolved.training.threads)
+    prepared = Prepared(data)
+    work = work_directory(params.dataset.name, arm, seed, resolution)
+    run = Run(arm, seed, resolution, init, out, work)
+    state = initial_state(resolved, device, seed_of(seed, "weights"))
+    key = run_fingerprint(resolved, run, prepared.sha256(resolution), sha256_of_checkpoint(init))
+    images = real_images(resolved, prepared, seed, resolution, device)
+    train(
+        resolved,
+        run,
+        state,
+        images,
+        key,
+        lambda generator, path: sample_sheet(generator, resolved, resolution, SHEET_COLUMNS, path),
+    )
+
+
+def real_images(params: Params, prepared: Prepared, seed: int, resolution: int, device: torch.device) -> RealImages:
+    """Seeded batches of the training split: shuffled epochs, mirrored if the params say so, a function of the step."""
+    pool = prepared.upload(resolution, device)
+
+    def batch(step: int, size: int) -> torch.Tensor:
+        indices = batch_indices(pool.count, size, step, seed_of(seed, "batches", resolution))
+        random = generator_for(torch.device("cpu"), seed, "flips", resolution, step)
+        mirrored = torch.rand(size, generator=random) < (0.5 if params.dataset.flip else 0.0)
+        return pool.images(indices, mirrored)
+
+    return batch
+
+
+def work_directory(dataset: str, arm: str, seed: int, resolution: int) -> Path:
+    """Where training keeps its state in progress; PIGAN_WORK moves it."""
+    return Path(os.environ.get("PIGAN_WORK", "work")) / dataset / arm / f"seed{seed}" / f"r{resolution}"
+
+
+def sha256_of_checkpoint(directory: Path) -> str:
+    """Hash of a stage's checkpoint.
+
+    Raises:
+        PiganError: the stage before has not been run.
+    """
+    path = directory / CHECKPOINT
+    if not path.exists():
+        raise PiganError(f"{path}: no such checkpoint; run the stage before (`pigan init` or `pigan train`) first")
+    return sha256_file(path)

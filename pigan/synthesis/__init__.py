@@ -1,0 +1,1 @@
+"""Pictures, videos and evaluation images from a trained generator."""

@@ -1,0 +1,143 @@
+"""Pictures for people: sheets, truncation sweeps, strips of views, depth and normals, the pose explorer."""
+
+import math
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
+from torch import Tensor
+
+from pigan.config import Params
+from pigan.files import atomic_file, write_json
+from pigan.models.generator import Generator
+from pigan.rendering.cameras import sample_poses
+from pigan.rendering.rays import pixel_directions
+from pigan.runtime import generator_for
+from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, usual_pitch, yaw_sweep
+
+PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
+STRIP_VIEWS = 8
+STRIP_LATENTS = 5
+DEPTH_LATENTS = 8
+EXPLORER_YAWS = 24
+EXPLORER_PITCHES = 4
+GAP = 2
+PAPER = 255
+
+
+def grid(images: UInt8[np.ndarray, "count side side 3"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Images in rows of `columns`, a thin gap between them."""
+    count, side = images.shape[:2]
+    rows = math.ceil(count / columns)
+    step = side + GAP
+    sheet = np.full((rows * step - GAP, columns * step - GAP, 3), PAPER, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * step, (i % columns) * step
+        sheet[top : top + side, left : left + side] = image
+    return sheet
+
+
+def save_image(path: Path, pixels: UInt8[np.ndarray, "height width 3"], scale: int = 1) -> None:
+    """A PNG or JPEG (by the name's ending), enlarged by a whole factor, written atomically."""
+    image = Image.fromarray(pixels)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+    with atomic_file(path) as temporary:
+        image.save(temporary, quality=90)
+
+
+def sample_sheet(generator: Generator, params: Params, resolution: int, columns: int, path: Path) -> None:
+    """columns x columns objects, each from a pose of the training law."""
+    device = next(generator.parameters()).device
+    camera, count = params.camera, columns**2
+    code = draw_codes(generator, count, params.generate.sheet_truncation, params, device, "sheet")
+    random = generator_for(device, params.generate.seed, "sheet poses")
+    yaw, pitch = sample_poses(
+        camera.pose_law, count, camera.yaw_mean, camera.yaw_spread, camera.pitch_mean, camera.pitch_spread, random
+    )
+    views = render_views(generator, code, yaw, pitch, resolution, params)
+    save_image(path, grid(views.images, columns), scale=max(1, 128 // resolution))
+
+
+def write_pictures(generator: Generator, params: Params, out: Path) -> None:
+    """samples.png, truncation.png, views.png, depth.png, explorer.jpg and explorer.json in `out`."""
+    settings, camera = params.generate, params.camera
+    device = next(generator.parameters()).device
+    side = settings.picture_pixels
+    scale = max(1, 128 // side)
+    sample_sheet(generator, params, side, settings.sheet_side, out / "samples.png")
+
+    pitch = usual_pitch(camera)
+    front = yaw_sweep(camera, STRIP_VIEWS)[1 % STRIP_VIEWS]
+
+    code = torch.cat([draw_codes(generator, STRIP_LATENTS, psi, params, device, "strip") for psi in PSIS])
+    images = _images(generator, code, [front] * len(code), [pitch] * len(code), side, params)
+    # psi by psi becomes one row a latent, psi growing to the right
+    by_latent = images.reshape(len(PSIS), STRIP_LATENTS, *images.shape[1:]).swapaxes(0, 1).reshape(images.shape)
+    save_image(out / "truncation.png", grid(by_latent, len(PSIS)), scale)
+
+    code = draw_codes(generator, STRIP_LATENTS, settings.sheet_truncation, params, device, "strip")
+    yaws = yaw_sweep(camera, STRIP_VIEWS)
+    turned = code.repeat_interleave(STRIP_VIEWS, 0)
+    images = _images(generator, turned, yaws * STRIP_LATENTS, [pitch] * len(turned), side, params)
+    save_image(out / "views.png", grid(images, STRIP_VIEWS), scale)
+
+    code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, device, "strip")
+    angles = _angles([front] * len(code), device), _angles([pitch] * len(code), device)
+    views = render_views(generator, code, *angles, side, params)
+    rays = pixel_directions(side, camera.fov, camera.align_corners).numpy()
+    rows = (views.images, depth_colours(views.depth), normal_colours(views.depth, rays))
+    save_image(out / "depth.png", grid(np.concatenate(rows), DEPTH_LATENTS), scale)
+
+    yaws, pitches = yaw_sweep(camera, EXPLORER_YAWS), pitch_sweep(camera, EXPLORER_PITCHES)
+    turned = code[:1].expand(len(yaws) * len(pitches), -1)
+    tilts = [angle for angle in pitches for _ in yaws]
+    images = _images(generator, turned, yaws * len(pitches), tilts, side, params)
+    tiles = images.reshape(len(pitches), len(yaws), side, side, 3).swapaxes(1, 2)
+    save_image(out / "explorer.jpg", tiles.reshape(len(pitches) * side, len(yaws) * side, 3), scale)
+    write_json(out / "explorer.json", {"pitches": pitches, "yaws": yaws, "tile": side * scale})
+
+
+def depth_colours(depth: Float32[np.ndarray, "view side side"]) -> UInt8[np.ndarray, "view side side 3"]:
+    """Near is bright, far is dark, over the range of all views; white where there is nothing."""
+    known = np.isfinite(depth)
+    if not known.any():
+        return np.full((*depth.shape, 3), PAPER, np.uint8)
+    low, high = np.percentile(depth[known], (1, 99))
+    place = np.clip((high - np.nan_to_num(depth, nan=high)) / max(high - low, 1e-6), 0, 1)
+    colours = (matplotlib.colormaps["viridis"](place)[..., :3] * 255).round().astype(np.uint8)
+    return np.where(known[..., None], colours, np.uint8(PAPER))
+
+
+def normal_colours(
+    depth: Float32[np.ndarray, "view side side"], rays: Float32[np.ndarray, "ray 3"]
+) -> UInt8[np.ndarray, "view side side 3"]:
+    """Surface normals in camera space as colours (x red, y green, z blue); white where there is no surface."""
+    side = depth.shape[-1]
+    on_plane = (rays / -rays[:, 2:]).reshape(side, side, 3)
+    points = depth[..., None] * on_plane
+    right, down = np.gradient(points, axis=2), np.gradient(points, axis=1)
+    normals = np.cross(down, right)
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    known = np.isfinite(normals).all(-1)
+    colours = (np.nan_to_num(normals) * 127.5 + 127.5).round().astype(np.uint8)
+    return np.where(known[..., None], colours, np.uint8(PAPER))
+
+
+def _images(
+    generator: Generator,
+    code: Float[Tensor, "view code"],
+    yaws: list[float],
+    pitches: list[float],
+    side: int,
+    params: Params,
+) -> UInt8[np.ndarray, "view side side 3"]:
+    """Images of objects from given yaws and pitches (radians)."""
+    return render_views(generator, code, _angles(yaws, code.device), _angles(pitches, code.device), side, params).images
+
+
+def _angles(values: list[float], device: torch.device) -> Float[Tensor, "view"]:
+    return torch.tensor(values, device=device)

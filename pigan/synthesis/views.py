@@ -1,0 +1,122 @@
+"""Views of generated objects as arrays: 8-bit images, z-depth, opacity, blur of the surface."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from pigan.config import Camera, Params
+from pigan.kernels.folded import field_of
+from pigan.models.generator import Generator, ray_settings
+from pigan.models.mapping import draw_latents, truncate
+from pigan.progress import Progress
+from pigan.rendering.rays import distance_to_z, pixel_directions
+from pigan.rendering.render import as_images, no_randomness, render_images
+from pigan.rendering.volume import distance_variance
+from pigan.runtime import generator_for
+
+SAMPLES_A_PASS = 1 << 19
+SOLID = 0.5
+FULL_CIRCLE = 0.9 * math.pi
+
+
+class Views(NamedTuple):
+    """Rendered views; depth is NaN where the ray's opacity is below one half."""
+
+    images: UInt8[np.ndarray, "view side side 3"]
+    depth: Float32[np.ndarray, "view side side"]
+    opacity: Float32[np.ndarray, "view"]
+    """Mean opacity of a view's rays."""
+    variance: Float32[np.ndarray, "view"]
+    """Mean variance of distance along a view's solid rays, world units squared; NaN if none is solid."""
+
+
+def to_uint8(images: Float[Tensor, "view 3 side side"]) -> UInt8[np.ndarray, "view side side 3"]:
+    """8-bit images from -1..1, rounded to the nearest level."""
+    levels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def render_views(
+    generator: Generator,
+    code: Float[Tensor, "view code"],
+    yaw: Float[Tensor, "view"],
+    pitch: Float[Tensor, "view"],
+    resolution: int,
+    params: Params,
+    label: str | None = None,
+) -> Views:
+    """Views of the objects that `code` describes, without randomness; `label` shows progress under that name."""
+    camera, model, device = params.camera, params.model, code.device
+    samples = model.samples * params.generate.samples_multiplier
+    settings = ray_settings(model, camera, model.eval_background, samples)
+    directions = pixel_directions(resolution, camera.fov, camera.align_corners, device)
+    batch = max(1, SAMPLES_A_PASS // (resolution**2 * samples))
+    parts: list[Views] = []
+    with Progress(len(code) if label else 0, label or "", "img") as progress:
+        for start in range(0, len(code), batch):
+            some = slice(start, start + batch)
+            count = len(code[some])
+            still = no_randomness(count, resolution**2, settings, device)
+            field = field_of(generator, code[some])
+            seen = render_images(field, yaw[some], pitch[some], resolution, camera, settings, still)
+            # the background's share counts as opaque with `last`
+            opacity = seen.weights.sum(-1)
+            solid = opacity >= SOLID
+            z = distance_to_z(seen.distance / opacity.clamp_min(1e-8), directions)
+            depth = torch.where(solid, z, torch.nan).unflatten(-1, (resolution, resolution))
+            blur = torch.where(solid, distance_variance(seen), torch.nan).nanmean(-1)
+            parts.append(
+                Views(
+                    to_uint8(as_images(seen.colour)),
+                    depth.float().cpu().numpy(),
+                    seen.opacity.mean(-1).cpu().numpy(),
+                    blur.cpu().numpy(),
+                )
+            )
+            if label:
+                progress.advance(count)
+    return Views(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def draw_codes(
+    generator: Generator, count: int, psi: float, params: Params, device: torch.device, use: str
+) -> Float[Tensor, "count code"]:
+    """Codes of `count` latents that `use` and the seed name, truncated by `psi` towards the average code."""
+    model, seed = params.model, params.generate.seed
+    random = generator_for(device, seed, use)
+    with torch.no_grad():
+        code: Tensor = generator.mapping(draw_latents(count, model.z_dim, model.z_distribution, random))
+        if psi == 1:
+            return code
+        centre = generator.average_code(params.generate.truncation_latents, generator_for(device, seed, "truncation"))
+        return truncate(code, centre, psi)
+
+
+def usual_pitch(camera: Camera) -> float:
+    """The pitch (radians) in the middle of what the pose law draws."""
+    if camera.pose_law == "spherical_uniform":
+        return math.acos(1 - 2 * min(max(camera.pitch_mean / math.pi, 0.0), 1.0))
+    return camera.pitch_mean
+
+
+def yaw_sweep(camera: Camera, count: int) -> list[float]:
+    """`count` yaws (radians) across what the pose law shows: a full circle if it does, else mean +- spread."""
+    if camera.yaw_spread >= FULL_CIRCLE:
+        return [camera.yaw_mean + 2 * math.pi * i / count for i in range(count)]
+    if camera.pose_law == "fixed" or count == 1:
+        return [camera.yaw_mean] * count
+    return [camera.yaw_mean + camera.yaw_spread * (2 * i / (count - 1) - 1) for i in range(count)]
+
+
+def pitch_sweep(camera: Camera, count: int) -> list[float]:
+    """`count` pitches (radians) inside what the pose law shows, kept off the poles."""
+    spread = camera.pitch_spread if camera.pose_law != "fixed" else 0.0
+    places = [camera.pitch_mean + 0.8 * spread * (2 * i / max(count - 1, 1) - 1) for i in range(count)]
+    if camera.pose_law == "spherical_uniform":
+        places = [math.acos(1 - 2 * min(max(place / math.pi, 0.0), 1.0)) for place in places]
+    return [min(max(place, 0.05), math.pi - 0.05) for place in places]

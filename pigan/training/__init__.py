@@ -1,0 +1,1 @@
+"""Curriculum, losses, steps and checkpoints of progressive GAN training."""

@@ -1,0 +1,251 @@
+"""The training of one resolution: resume, step, log, checkpoint, stop when told, finish atomically."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from pigan.config import Params, fingerprint
+from pigan.errors import PiganError
+from pigan.files import write_json
+from pigan.models.generator import Generator
+from pigan.progress import Progress
+from pigan.runtime import device_name, peak_memory_mb
+from pigan.training.curriculum import Schedule, schedule
+from pigan.training.state import TrainingState, architecture, describe, load_state, save_state
+from pigan.training.step import training_step
+
+CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
+# settings that change how training is watched, not what comes out
+WATCHING = ("checkpoint_steps", "checkpoint_minutes", "log_steps", "sample_steps")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+RealImages = Callable[[int, int], Float[Tensor, "batch 3 side side"]]
+"""Training images (-1..1) for a step of this stage and a batch size; a pure function of the step."""
+
+
+class Stopped(Exception):
+    """A signal arrived; the work so far is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; the checkpoint is saved, run again to go on")
+        self.exit_code = 128 + number
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which training this is, and where its files are."""
+
+    arm: str
+    seed: int
+    resolution: int
+    init: Path
+    """Directory of the stage before, with checkpoint.safetensors."""
+    out: Path
+    """Directory of the declared outputs, which appear when the stage is done."""
+    work: Path
+    """Directory of the state in progress, found again after a crash."""
+
+
+def run_fingerprint(params: Params, run: Run, data_hash: str, init_hash: str) -> str:
+    """What a state in progress must share with this run to be continued."""
+    training = params.training.model_dump(exclude=set(WATCHING))
+    stage = params.curriculum.stages[f"r{run.resolution}"]
+    parts = (params.camera, params.model, training, stage, params.dataset.flip, run.seed, run.resolution)
+    return fingerprint(*parts, data_hash, init_hash)
+
+
+def train(
+    params: Params,
+    run: Run,
+    state: TrainingState,
+    real_images: RealImages,
+    key: str,
+    draw_samples: Callable[[Generator, Path], None],
+) -> None:
+    """Trains `run.resolution` from where the work directory stands, or from `run.init`, and writes `run.out`.
+
+    Killed at any moment and run again it ends with the same checkpoint, bit for bit on the same device.
+
+    Raises:
+        PiganError: bad starting weights, a loss that is not finite, or a disk that is full.
+        Stopped: a signal arrived and the state is saved.
+    """
+    stage, training = params.curriculum.stages[f"r{run.resolution}"], params.training
+    device = next(state.generator.parameters()).device
+    spent = _resume(params, run, state, key)
+    counters = state.counters
+    began = time.monotonic() - spent
+    saved_at, saved_step = time.monotonic(), counters.step
+    images_per_second, logged = 0.0, (time.monotonic(), counters.step)
+    # watching: a line every log_steps in log.jsonl, TensorBoard beside it
+    with (
+        _signals() as received,
+        (run.work / LOG).open("a", encoding="utf-8") as log,
+        SummaryWriter(run.work / "tensorboard", purge_step=counters.global_step) as board,
+        Progress(stage.steps, f"train {run.arm} seed {run.seed} {run.resolution} px", "step", counters.step) as bar,
+    ):
+        while counters.step < stage.steps:
+            values = schedule(training, stage, counters.step, counters.global_step)
+            real = real_images(counters.step, stage.batch_size)
+            measured = training_step(state, params, values, real, stage.micro_batches, run.seed)
+            if counters.step % training.log_steps == 0 or counters.step == stage.steps:
+                now = time.monotonic()
+                images_per_second = (counters.step - logged[1]) * stage.batch_size / max(now - logged[0], 1e-9)
+                logged = (now, counters.step)
+                line = _log_line(run, state, values, measured, now - began, images_per_second)
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                for name in ("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second"):
+                    board.add_scalar(name, line[name], counters.global_step)
+                bar.advance(0, loss_d=f"{line['loss_d']:.2f}", loss_g=f"{line['loss_g']:.2f}", img_s=f"{images_per_second:.1f}")
+            bar.advance()
+            if counters.step % training.sample_steps == 0:
+                draw_samples(state.ema, run.work / "samples" / f"step_{counters.step:07d}.png")
+            late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
+            if received or late or counters.step - saved_step >= training.checkpoint_steps:
+                save_state(run.work / CHECKPOINT, state, {"key": key, "seconds": time.monotonic() - began})
+                saved_at, saved_step = time.monotonic(), counters.step
+            if received and counters.step < stage.steps:
+                raise Stopped(received[0])
+    _finish(params, run, state, key, time.monotonic() - began, device)
+
+
+def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
+    """Loads the state in progress if it belongs to this run, else the starting weights; returns seconds spent."""
+    run.work.mkdir(parents=True, exist_ok=True)
+    progress = run.work / CHECKPOINT
+    if progress.exists():
+        try:
+            description = describe(progress)
+            if description.get("key") == key:
+                load_state(progress, state, params)
+                _cut_log(run.work / LOG, state.counters.step)
+                print(f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True)
+                return float(description["seconds"])
+            print(f"{progress}: belongs to other params, data or starting weights; starting afresh", flush=True)
+        except PiganError as error:
+            print(f"{error}; starting afresh", flush=True)
+        progress.unlink()
+    (run.work / LOG).unlink(missing_ok=True)
+    load_state(run.init / CHECKPOINT, state, params)
+    state.counters.step = 0
+    return 0.0
+
+
+def _finish(params: Params, run: Run, state: TrainingState, key: str, seconds: float, device: torch.device) -> None:
+    """Writes the declared outputs, the checkpoint last, and clears the state in progress."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run.work / LOG, run.out / f".{LOG}")
+    os.replace(run.out / f".{LOG}", run.out / LOG)
+    write_state_json(params, run.arm, run.seed, run.resolution, run.out, state, key, seconds, device)
+    save_checkpoint(run.out / CHECKPOINT, params, state)
+    (run.work / CHECKPOINT).unlink(missing_ok=True)
+
+
+def save_checkpoint(path: Path, params: Params, state: TrainingState) -> None:
+    """The declared checkpoint: nothing in it depends on when or in how many pieces it was trained."""
+    save_state(path, state, {"architecture": architecture(params)})
+
+
+def write_state_json(
+    params: Params,
+    arm: str,
+    seed: int,
+    resolution: int,
+    out: Path,
+    state: TrainingState,
+    key: str,
+    seconds: float,
+    device: torch.device,
+) -> None:
+    """state.json: what people and the report want to know of a checkpoint."""
+    sizes = {name: sum(p.numel() for p in module.parameters()) for name, module in state.modules().items()}
+    write_json(
+        out / STATE,
+        {
+            "arm": arm,
+            "seed": seed,
+            "resolution": resolution,
+            **vars(state.counters),
+            "seconds": round(seconds, 3),
+            "parameters": {name: sizes[name] for name in ("generator", "discriminator")},
+            "device": device_name(device),
+            "threads": params.training.threads,
+            "torch": torch.__version__,
+            "peak_memory_mb": round(peak_memory_mb(device), 1),
+            "fingerprint": key,
+            "params": params.model_dump(),
+        },
+    )
+
+
+def _log_line(
+    run: Run,
+    state: TrainingState,
+    values: Schedule,
+    measured: dict[str, Tensor],
+    seconds: float,
+    images_per_second: float,
+) -> dict[str, str | int | float]:
+    """One line of log.jsonl; reads the measurements from the device.
+
+    Raises:
+        PiganError: a loss is not finite.
+    """
+    numbers = {name: float(value) for name, value in measured.items()}
+    for name, value in numbers.items():
+        # with fp16 the gradient scaler skips steps whose gradients overflow
+        if not math.isfinite(value) and not (state.scaler.is_enabled() and name.startswith("grad_norm")):
+            raise PiganError(
+                f"training diverged: {name} is {value} at step {state.counters.step} of {run.arm} {run.resolution} px; "
+                f"lower its learning rates or raise training.r1_weight (last good state: {run.work / CHECKPOINT})"
+            )
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "resolution": run.resolution,
+        **vars(state.counters),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images_per_second, 3),
+        **{name: value if math.isfinite(value) else 0.0 for name, value in numbers.items()},
+        **values._asdict(),
+    }
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drops log lines of steps after the checkpoint that training goes on from."""
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []:
+        # the last line may be cut off in the middle
+        if line.endswith("\n") and json.loads(line)["step"] <= step:
+            kept.append(line)
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM, SIGINT and SIGUSR1 instead of dying of them."""
+    received: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, remember) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

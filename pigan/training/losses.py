@@ -1,0 +1,54 @@
+"""The adversarial losses (arXiv 2012.00926, section 3.4; authors' code)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from pigan.models.discriminator import Judgement
+
+
+def discriminator_loss(real: Float[Tensor, "batch"], fake: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
+    """E softplus(D(fake)) + E softplus(-D(real))."""
+    return functional.softplus(fake).mean() + functional.softplus(-real).mean()
+
+
+def r1_penalty(
+    logits: Float[Tensor, "batch"], images: Float[Tensor, "batch 3 side side"], scale: float = 1.0
+) -> Float[Tensor, ""]:
+    """E ||grad_x D(x)||^2 on real images; `scale` keeps 16-bit gradients from vanishing and is divided out."""
+    (gradient,) = torch.autograd.grad(scale * logits.sum(), images, create_graph=True)
+    return (gradient.float() / scale).square().flatten(1).sum(1).mean()
+
+
+def top_fraction(logits: Float[Tensor, "batch"], fraction: float) -> Float[Tensor, "batch"]:
+    """Weights that average over the ceil(fraction * batch) best judged images and leave out the others."""
+    count = math.ceil(fraction * len(logits))
+    best = logits.detach().topk(count).indices
+    return torch.zeros_like(logits, dtype=torch.float32).index_fill(0, best, 1 / count)
+
+
+def generator_loss(fake: Float[Tensor, "batch"], weights: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
+    """Weighted sum of softplus(-D(fake))."""
+    return (functional.softplus(-fake.float()) * weights).sum()
+
+
+def identity_loss(
+    judged: Judgement,
+    latent: Float[Tensor, "batch z"],
+    pose: Float[Tensor, "batch 2"],
+    latent_weight: float,
+    pose_weight: float,
+) -> Float[Tensor, ""]:
+    """Mean squared errors of the encoder's latent and pose (pitch, yaw, radians) on generated images, weighted.
+
+    The pose term regresses angles as they are, so it is of no use where yaw goes full circle (authors' code).
+    """
+    total = judged.logit.new_zeros((), dtype=torch.float32)
+    if latent_weight and judged.latent is not None:
+        total = total + latent_weight * functional.mse_loss(judged.latent.float(), latent)
+    if pose_weight and judged.pose is not None:
+        total = total + pose_weight * functional.mse_loss(judged.pose.float(), pose)
+    return total

@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pigan.rendering.volume import composite, distance_variance, render_weights
+
+DEPTHS = torch.tensor([1.0, 1.2, 1.5, 1.9], dtype=torch.float64)
+
+
+def literal_weights(density, depths, activate):
+    """The quadrature sample by sample."""
+    through, weights = 1.0, []
+    for i, sigma in enumerate(density):
+        delta = depths[i + 1] - depths[i] if i + 1 < len(depths) else 1e10
+        alpha = 1 - math.exp(-delta * activate(sigma))
+        weights.append(alpha * through)
+        through *= 1 - alpha + 1e-10
+    return weights
+
+
+@settings(max_examples=60, deadline=None)
+@given(density=arrays.arrays(np.float64, (4,), elements=st.floats(-5, 30)))
+def test_weights_equal_the_literal_sum_and_never_exceed_one(density):
+    got = render_weights(torch.tensor(density), DEPTHS, "relu")
+    assert got.tolist() == pytest.approx(literal_weights(density, DEPTHS.tolist(), lambda s: max(s, 0)), abs=1e-9)
+    assert -1e-9 <= float(got.sum()) <= 1 + 1e-6
+    soft = render_weights(torch.tensor(density), DEPTHS, "softplus")
+    assert soft.tolist() == pytest.approx(literal_weights(density, DEPTHS.tolist(), lambda s: math.log1p(math.exp(s))))
+
+
+def test_homogeneous_fog_follows_beer_lambert():
+    depths = torch.linspace(0, 2, 400, dtype=torch.float64)
+    weights = render_weights(torch.full((400,), 0.7, dtype=torch.float64), depths, "relu")
+    assert float(weights[:-1].sum()) == pytest.approx(1 - math.exp(-0.7 * 2), abs=1e-9)
+
+
+def test_opaque_wall_gives_its_own_depth_and_colour():
+    rgb = torch.rand((1, 4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = composite(rgb, torch.tensor([[-1.0, 1e6, 5.0, 5.0]], dtype=torch.float64), DEPTHS[None], "relu", "none")
+    assert torch.allclose(seen.colour, rgb[:, 1]) and float(seen.distance) == pytest.approx(1.2)
+    assert float(seen.opacity) == pytest.approx(1) and float(distance_variance(seen)) == pytest.approx(0, abs=1e-8)
+
+
+@pytest.mark.parametrize(("background", "expected"), [("none", 0.0), ("white", 1.0), ("last", 0.25)])
+def test_empty_ray_shows_its_background(background, expected):
+    rgb = torch.full((4, 3), 0.25, dtype=torch.float64)
+    seen = composite(rgb, torch.full((4,), -1.0, dtype=torch.float64), DEPTHS, "relu", background)
+    assert seen.colour.tolist() == pytest.approx([expected] * 3)
+    assert float(seen.opacity) == pytest.approx(0)
+    assert float(seen.distance) == pytest.approx(1.9 if background == "last" else 0.0)
+
+
+def test_two_half_transparent_layers():
+    half = math.log(2)
+    density = torch.tensor([half / 0.2, 0.0, half / 0.4, 0.0], dtype=torch.float64)
+    weights = render_weights(density, DEPTHS, "relu")
+    assert weights.tolist() == pytest.approx([0.5, 0, 0.25, 0], abs=1e-9)
+
+
+def test_gradients_are_those_of_finite_differences():
+    rgb = torch.rand((2, 4, 3), generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    density = torch.tensor([[1.0, 2.0, 0.5, -1.0], [0.3, -2.0, 4.0, -0.5]], dtype=torch.float64, requires_grad=True)
+
+    def colour_and_distance(rgb, density):
+        seen = composite(rgb, density, DEPTHS.expand(2, 4), "softplus", "white")
+        return seen.colour, seen.distance
+
+    assert torch.autograd.gradcheck(colour_and_distance, (rgb, density))
+
+
+def test_variance_of_two_equal_surfaces():
+    half = math.log(2)
+    density = torch.tensor([half / 0.2, 0.0, 0.0, 1e9], dtype=torch.float64)
+    seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", "none")
+    assert float(distance_variance(seen)) == pytest.approx(((1.9 - 1.0) / 2) ** 2)
