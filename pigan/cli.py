@@ -100,7 +100,7 @@ def real_stats(
 ) -> None:
     """Features of the real images that generated ones are compared with."""
     loaded = config.load(params)
-    from pigan.evaluation.fidelity import real_stats as run
+    from pigan.evaluation.stats import real_stats as run
     from pigan.runtime import choose_device
 
     run(loaded, data, out, choose_device(device))

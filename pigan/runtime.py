@@ -5,6 +5,7 @@ import os
 import resource
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from pigan.errors import PiganError
 
@@ -27,6 +28,8 @@ def set_deterministic(threads: int) -> None:
     # read when cuBLAS starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
+    # NumPy's own linear algebra has another pool
+    threadpool_limits(threads)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
 

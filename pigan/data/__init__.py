@@ -1,0 +1,1 @@
+"""From raw images, or none, to seeded batches on the device."""

@@ -71,9 +71,7 @@ def body(spec: CarSpec) -> Paint:
     return paint
 
 
-def _doors(
-    layers: _Layers, spec: CarSpec, points: NDArray[np.float32], normals: NDArray[np.float32]
-) -> None:
+def _doors(layers: _Layers, spec: CarSpec, points: NDArray[np.float32], normals: NDArray[np.float32]) -> None:
     """Seams and handles on the sides, the bonnet's outline above."""
     x, y, side = points[0], points[1], np.abs(points[2])
     flank = (np.abs(normals[2]) > 0.6) & (y > spec.clearance + 0.12)
@@ -90,7 +88,9 @@ def _doors(
     layers.darken((normals[1] > 0.6) & edge & (x > spec.cowl_x), 0.35)
 
 
-def _front(layers: _Layers, spec: CarSpec, face: NDArray[np.bool_], y: NDArray[np.float32], side: NDArray[np.float32]) -> None:
+def _front(
+    layers: _Layers, spec: CarSpec, face: NDArray[np.bool_], y: NDArray[np.float32], side: NDArray[np.float32]
+) -> None:
     """Head lamps, grille, intake and plate; `side` is the share of the half width."""
     top = spec.nose - 0.03
     lamp = (y > top - spec.lamp_height) & (y < top) & (side > 1 - spec.lamp_width)
@@ -104,11 +104,15 @@ def _front(layers: _Layers, spec: CarSpec, face: NDArray[np.bool_], y: NDArray[n
     layers.over(face & (side < 0.72) & (y > low - 0.03) & (y < low + 0.11), (0.012, 0.012, 0.013), 0.03)
     layers.over(face & (side > 0.78) & (np.abs(y - low - 0.05) < 0.035), (0.5, 0.5, 0.48), 0.1)
     layers.over(face & lamp, HEADLAMP, 0.25)
-    layers.over(face & lamp & (np.abs(y - top + spec.lamp_height / 2) > spec.lamp_height * 0.40), (0.02, 0.02, 0.02), 0.1)
+    layers.over(
+        face & lamp & (np.abs(y - top + spec.lamp_height / 2) > spec.lamp_height * 0.40), (0.02, 0.02, 0.02), 0.1
+    )
     layers.over(face & (side < 0.27) & (np.abs(y - low - 0.17) < 0.05), PLATE, 0.03)
 
 
-def _rear(layers: _Layers, spec: CarSpec, face: NDArray[np.bool_], y: NDArray[np.float32], side: NDArray[np.float32]) -> None:
+def _rear(
+    layers: _Layers, spec: CarSpec, face: NDArray[np.bool_], y: NDArray[np.float32], side: NDArray[np.float32]
+) -> None:
     """Tail lamps, plate, bumper."""
     top = spec.deck - 0.08
     if spec.tail_style == "upright":
@@ -140,30 +144,32 @@ def cabin(spec: CarSpec, screen: NDArray[np.floating], back: NDArray[np.floating
         to_back = back[3] - back[0] * x - back[1] * y
         band = (y > belt + 0.05) & (y < roof - 0.01)
         flank = np.abs(normals[2]) > np.maximum(np.abs(normals[0]), 0.5)
-        window = band & flank & (to_screen > 0.13) & (to_back > (0.10 if spec.style in ("pickup", "fastback", "coupe") else 0.15))
+        window = (
+            band
+            & flank
+            & (to_screen > 0.13)
+            & (to_back > (0.10 if spec.style in ("pickup", "fastback", "coupe") else 0.15))
+        )
         middle = (spec.roof_front_x + spec.roof_rear_x) / 2 + (0.1 if spec.style != "pickup" else -0.05)
         if spec.panel_van:
             window &= x > spec.front_axle_x - 1.15
-        layers.over(window, GLASS, 0.045)
+        layers.over(window, GLASS, 0.032)
         if spec.doors == 4 or spec.style == "van":
             layers.over(window & (np.abs(x - middle) < 0.035), (0.02, 0.02, 0.022), 0.05)
         if spec.style in ("estate", "suv", "minivan", "van", "sedan"):
-            layers.over(window & (np.abs(x - max(spec.rear_axle_x + 0.22, middle - 1.0)) < 0.03), spec.paint, spec.gloss)
+            layers.over(
+                window & (np.abs(x - max(spec.rear_axle_x + 0.22, middle - 1.0)) < 0.03), spec.paint, spec.gloss
+            )
         ahead = (normals[0] > 0.25) & (to_screen < 0.12) & (y > belt + 0.02) & (y < roof + 0.02) & (side < edge)
-        layers.over(ahead, GLASS, 0.045)
+        layers.over(ahead, GLASS, 0.032)
         behind = (normals[0] < -0.2) & (to_back < 0.12) & (y > belt + 0.07) & (y < roof) & (side < edge)
         if not spec.panel_van:
-            layers.over(behind, GLASS, 0.045)
+            layers.over(behind, GLASS, 0.032)
         if spec.stripe:
             layers.over((side > 0.10) & (side < 0.30) & (y > roof + 0.02), (0.85, 0.85, 0.83), spec.gloss)
         return layers.material()
 
     return paint
-
-
-def tyre(spec: CarSpec, axle_x: float) -> Paint:
-    """Rubber."""
-    return plain(RUBBER, 0.02)
 
 
 def rim(spec: CarSpec, axle_x: float) -> Paint:

@@ -55,7 +55,13 @@ def _body(spec: CarSpec) -> Solid:
     section = [
         (sign * across, height)
         for sign in (-1, 1)
-        for across, height in ((half - 0.10, low), (half - 0.01, low + 0.16), (half, 0.60 * tall), (half - 0.055, tall), (half - 0.16, tall + 0.05))
+        for across, height in (
+            (half - 0.10, low),
+            (half - 0.01, low + 0.16),
+            (half, 0.60 * tall),
+            (half - 0.055, tall),
+            (half - 0.16, tall + 0.05),
+        )
     ]
     nose, tail = 1 - 0.34 * spec.corner, 1 - 0.22 * spec.corner
     plan = [
@@ -75,7 +81,13 @@ def _body(spec: CarSpec) -> Solid:
     planes = np.concatenate([extrude(side, SIDE), extrude(section, FRONT), extrude(plan, PLAN)])
     solid = rounded(planes, spec.roundness, carpaint.body(spec), softness=0.03)
     arches = [
-        cylinder((axle, spec.wheel_radius, sign * half), 2, spec.wheel_radius + 0.055, spec.wheel_width + 0.10, plain((0.006,) * 3, 0.0))
+        cylinder(
+            (axle, spec.wheel_radius, sign * half),
+            2,
+            spec.wheel_radius + 0.055,
+            spec.wheel_width + 0.10,
+            plain((0.006,) * 3, 0.0),
+        )
         for axle in (spec.front_axle_x, spec.rear_axle_x)
         for sign in (-1, 1)
     ]
@@ -176,7 +188,13 @@ def _fittings(spec: CarSpec) -> list[Solid]:
             parts.append(box(low, high, plain(CHROME if spec.chrome else PLASTIC, 0.15), softness=0.01))
     if spec.spoiler and spec.style == "coupe":
         at = -spec.length / 2 + 0.20
-        parts.append(box((at - 0.13, spec.deck + 0.13, -half + 0.14), (at + 0.12, spec.deck + 0.165, half - 0.14), plain(spec.paint, spec.gloss)))
+        parts.append(
+            box(
+                (at - 0.13, spec.deck + 0.13, -half + 0.14),
+                (at + 0.12, spec.deck + 0.165, half - 0.14),
+                plain(spec.paint, spec.gloss),
+            )
+        )
         for sign in (-1, 1):
             low = (at - 0.05, spec.deck - 0.10, sign * (half - 0.42) - 0.02)
             high = (at + 0.05, spec.deck + 0.14, sign * (half - 0.42) + 0.02)

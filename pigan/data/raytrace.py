@@ -1,4 +1,4 @@
-"""An exact ray tracer for scenes of convex solids on a white floor: closed-form hits, studio light, soft ground shadow."""
+"""An exact ray tracer for convex solids on a white floor: closed-form hits, studio light, soft ground shadow."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pigan.data.solids import Material, Solid, first_hit, normals_at
 
 SUN = np.array([0.42, 0.80, 0.43], np.float32) / np.float32(math.sqrt(0.42**2 + 0.80**2 + 0.43**2))
-SUN_COLOUR = np.array([[0.70], [0.68], [0.65]], np.float32)
-SKY_COLOUR = np.array([[0.40], [0.42], [0.45]], np.float32)
+SUN_COLOUR = np.array([[0.80], [0.78], [0.74]], np.float32)
+SKY_COLOUR = np.array([[0.42], [0.44], [0.47]], np.float32)
 FLOOR_COLOUR = np.array([[0.36], [0.355], [0.35]], np.float32)
 GAMMA = 2.2
 
@@ -56,7 +56,7 @@ def pixel_directions(cam2world: Float[np.ndarray, "4 4"], fov: float, size: int)
     x, y = np.meshgrid(across, -across)
     right, up, back = cam2world[:3, 0], cam2world[:3, 1], cam2world[:3, 2]
     directions = right[:, None, None] * x + up[:, None, None] * y - back[:, None, None]
-    return directions.astype(np.float32)
+    return np.asarray(directions, np.float32)
 
 
 def trace(
@@ -66,7 +66,7 @@ def trace(
     cam2world: Float[np.ndarray, "4 4"],
     fov: float,
 ) -> tuple[Float[np.ndarray, "h w"], Int[np.ndarray, "h w 2"]]:
-    """Nearest hit of each ray: distance (inf: none), and (solid, surface) numbers as `first_hit` counts them (-1: none)."""
+    """Nearest hit of each ray: distance (inf: none), and (solid, surface) as `first_hit` counts them (-1: none)."""
     size = directions.shape[1]
     nearest = np.full((size, size), np.inf, np.float32)
     owner = np.full((size, size, 2), -1, np.int16)
@@ -128,7 +128,7 @@ def shade(
     view: Float[np.ndarray, "3 n"],
     material: Material,
 ) -> Float[np.ndarray, "3 n"]:
-    """Linear light that leaves points towards the unit vectors `view`: sun, sky, bounce from the floor, mirrored studio."""
+    """Linear light that leaves points towards unit vectors `view`: sun, sky, bounce from the floor, mirrored studio."""
     upward = normals[1]
     # near the floor, what faces down sees only the shadow under the solid
     height = np.clip(points[1] / np.float32(0.7), 0, 1)
@@ -140,18 +140,26 @@ def shade(
     bounce = 2 * facing * normals - view
     fresnel = material.mirror + (1 - material.mirror) * (1 - facing) ** 5 * np.float32(0.7)
     mirrored = _studio(bounce, open_floor)
-    shine = np.minimum(material.mirror * 12, 1) * np.maximum((bounce * SUN[:, None]).sum(0), 0) ** 60
-    return material.albedo * diffuse * (1 - fresnel) + fresnel * mirrored + np.float32(0.45) * shine
+    shine = np.minimum(material.mirror * 12, 1) * np.maximum((bounce * SUN[:, None]).sum(0), 0) ** 40
+    light: NDArray[np.float32] = (
+        material.albedo * diffuse * (1 - fresnel) + fresnel * mirrored + np.float32(0.5) * shine
+    )
+    return light
 
 
 def _studio(directions: NDArray[np.float32], open_floor: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a mirror sees: a bright horizon under a bluish sky, and a pale floor."""
+    """What a mirror sees: a pale horizon, a bluish zenith, a long soft lamp on either side, and the floor."""
     up = directions[1]
     sky = np.clip(up, 0, 1)
-    above = np.array([[0.95], [0.97], [1.0]], np.float32) - sky * np.array([[0.55], [0.47], [0.36]], np.float32)
-    below = open_floor * np.float32(0.42) * np.ones((3, 1), np.float32)
+    above = np.array([[0.78], [0.82], [0.88]], np.float32) - sky * np.array([[0.50], [0.42], [0.30]], np.float32)
+    across = np.abs(directions[2])
+    lamp = np.clip(1 - ((up - np.float32(0.62)) / np.float32(0.22)) ** 2, 0, 1) * np.clip(
+        across * 4 - np.float32(0.8), 0, 1
+    )
+    below = open_floor * np.float32(0.38) * np.ones((3, 1), np.float32)
     share = np.clip(up * 6 + np.float32(0.5), 0, 1)
-    return share * above + (1 - share) * below
+    seen: NDArray[np.float32] = share * (above + np.float32(2.2) * lamp) + (1 - share) * below
+    return seen
 
 
 def _floor(scene: Scene, origin: NDArray[np.floating], directions: NDArray[np.float32]) -> NDArray[np.float32]:

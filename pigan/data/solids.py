@@ -3,19 +3,22 @@
 Arrays of points and directions are component-first, [3, n] float32: whole components stay in the processor's cache.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+Vector = tuple[float, float, float]
 
 TINY = 1e-12
 # edges flatter than this keep their fold; blended normals hide it
-FLAT_EDGE = math.radians(12)
-BEVEL_STEP = math.radians(38)
+FLAT_EDGE = math.radians(28)
+BEVEL_STEP = math.radians(95)
+# planes met at a time by rays that are still alive
+CHUNK = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +39,10 @@ Paint = Callable[[Float[np.ndarray, "3 n"], Float[np.ndarray, "3 n"]], Material]
 class Solid:
     """The points inside every half-space and every quadric, without those inside a cut.
 
-    `planes` rows (nx, ny, nz, d): n . p <= d with unit n. `quadrics` rows (centre, weights): sum weights * (p - centre)^2 <= 1;
-    a zero weight makes a cylinder along that axis. `low`, `high` bound the solid. `softness` is the length over
-    which normals blend across an edge. `cuts` must not overlap one another, so that one pass finds the first hit.
+    `planes` rows (nx, ny, nz, d): n . p <= d with unit n. `quadrics` rows (centre, weights): the points p where
+    sum weights * (p - centre)^2 <= 1; a zero weight makes a cylinder along that axis. `low`, `high` bound the solid.
+    `softness` is the length over which normals blend across an edge. `cuts` must not overlap one another, so that one
+    pass finds the first hit.
     """
 
     planes: Float[np.ndarray, "planes 4"]
@@ -54,14 +58,14 @@ class Solid:
         return replace(self, cuts=(*self.cuts, *cuts))
 
 
-def box(low: ArrayLike, high: ArrayLike, paint: Paint, softness: float = 0.01) -> Solid:
+def box(low: Vector, high: Vector, paint: Paint, softness: float = 0.01) -> Solid:
     """An axis-aligned box."""
     lower, upper = np.asarray(low, float), np.asarray(high, float)
     planes = np.concatenate([np.c_[np.eye(3), upper], np.c_[-np.eye(3), -lower]])
     return Solid(planes, np.zeros((0, 6)), lower, upper, paint, softness)
 
 
-def cylinder(centre: ArrayLike, axis: int, radius: float, half: float, paint: Paint, softness: float = 0.01) -> Solid:
+def cylinder(centre: Vector, axis: int, radius: float, half: float, paint: Paint, softness: float = 0.01) -> Solid:
     """A round cylinder along coordinate `axis` (0, 1 or 2) that reaches `half` to either side of `centre`."""
     middle = np.asarray(centre, float)
     reach = np.full(3, radius)
@@ -73,7 +77,7 @@ def cylinder(centre: ArrayLike, axis: int, radius: float, half: float, paint: Pa
     return Solid(planes, np.r_[middle, weights][None], middle - reach, middle + reach, paint, softness)
 
 
-def ellipsoid(centre: ArrayLike, radii: ArrayLike, paint: Paint) -> Solid:
+def ellipsoid(centre: Vector, radii: Vector, paint: Paint) -> Solid:
     """An ellipsoid with axes along the coordinates."""
     middle, reach = np.asarray(centre, float), np.asarray(radii, float)
     return Solid(np.zeros((0, 4)), np.r_[middle, reach**-2.0][None], middle - reach, middle + reach, paint)
@@ -90,19 +94,29 @@ def extrude(outline: Sequence[tuple[float, float]], axes: tuple[int, int]) -> Fl
     return planes
 
 
-def vertices(planes: Float[np.ndarray, "planes 4"]) -> Float[np.ndarray, "corners 3"]:
-    """Corners of a convex polyhedron: the meetings of three planes that no other plane cuts off."""
-    one, two, three = np.array(list(itertools.combinations(range(len(planes)), 3))).T
-    normals, offsets = planes[:, :3], planes[:, 3]
-    # every cross product of two normals is needed often, so all are made once
-    crosses = np.cross(normals[:, None], normals[None])
-    volume = (crosses[one, two] * normals[three]).sum(1)
-    proper = np.abs(volume) > 1e-9
-    one, two, three, volume = one[proper], two[proper], three[proper], volume[proper]
-    points = crosses[two, three] * offsets[one, None] + crosses[three, one] * offsets[two, None]
-    points = (points + crosses[one, two] * offsets[three, None]) / volume[:, None]
-    inside = (points @ normals.T <= offsets + 1e-9).all(1)
-    return np.unique(points[inside].round(9), axis=0)
+def edges(
+    planes: Float[np.ndarray, "planes 4"],
+) -> tuple[Int[np.ndarray, "edges 2"], Float[np.ndarray, "edges 2 3"]]:
+    """Edges of a bounded convex polyhedron: the two planes that meet in each, and its ends.
+
+    The line in which two planes meet is clipped by all the others.
+    """
+    one, two = np.triu_indices(len(planes), 1)
+    along = np.cross(planes[one, :3], planes[two, :3])
+    square = (along * along).sum(1)
+    proper = square > 1e-12
+    one, two, along, square = one[proper], two[proper], along[proper], square[proper, None]
+    base = planes[one, 3:] * np.cross(planes[two, :3], along) + planes[two, 3:] * np.cross(along, planes[one, :3])
+    base /= square
+    slope = _dots(along, planes[:, :3])
+    room = planes[:, 3] - _dots(base, planes[:, :3])
+    parallel = np.abs(slope) < 1e-9
+    reach = room / np.where(parallel, 1, slope)
+    first = np.where(~parallel & (slope < 0), reach, -np.inf).max(1)
+    last = np.where(~parallel & (slope > 0), reach, np.inf).min(1)
+    real = (last - first > 1e-9) & (~parallel | (room > -1e-9)).all(1)
+    ends = base[real, None] + np.stack([first, last], 1)[real, :, None] * along[real, None]
+    return np.stack([one, two], 1)[real], ends
 
 
 def rounded(planes: Float[np.ndarray, "planes 4"], radius: float, paint: Paint, softness: float) -> Solid:
@@ -111,15 +125,13 @@ def rounded(planes: Float[np.ndarray, "planes 4"], radius: float, paint: Paint, 
     Opening by a ball is: move every plane in by the radius, then grow by the ball. The support of the result in a
     direction is that of the shrunk corners plus the radius, so bevel planes touch the exact round; 0 rounds nothing.
     """
-    shrunk = planes - np.array([0, 0, 0, radius])
-    corners = vertices(shrunk)
-    touches = np.abs(corners @ shrunk[:, :3].T - shrunk[:, 3]) < 1e-6
-    shared = touches.T.astype(int) @ touches.astype(int)
-    directions = list(planes[:, :3])
-    for one, other in zip(*np.nonzero(np.triu(shared, 1) >= 2), strict=True):
-        directions += _between(planes[one, :3], planes[other, :3]) if radius else []
-    outward = np.array(directions)
-    tangent = np.c_[outward, (outward @ corners.T).max(1) + radius]
+    pairs, ends = edges(planes - np.array([0, 0, 0, radius]))
+    corners = ends.reshape(-1, 3)
+    outward = planes[:, :3]
+    if radius:
+        outward = np.concatenate([outward, _between(outward[pairs[:, 0]], outward[pairs[:, 1]])])
+    corners = np.unique(corners.round(9), axis=0)
+    tangent = np.c_[outward, _dots(outward, corners).max(1) + radius]
     return Solid(tangent, np.zeros((0, 6)), corners.min(0) - radius, corners.max(0) + radius, paint, softness)
 
 
@@ -129,15 +141,8 @@ def interval(
     """Where rays enter and leave the uncut solid, in units of the direction's length; a miss enters after it leaves."""
     enter = np.zeros(directions.shape[1], np.float32)
     leave = np.full(directions.shape[1], np.inf, np.float32)
+    _meet_planes(solid.planes, origin, directions, enter, leave)
     dx, dy, dz = directions
-    for nx, ny, nz, offset in solid.planes:
-        slope = _dot(np.array([nx, ny, nz]), dx, dy, dz)
-        room = np.float32(offset - (nx * origin[0] + ny * origin[1] + nz * origin[2]))
-        # all rays start at one point, so each plane is an entrance for all of them or an exit for all
-        if room < 0:
-            np.maximum(enter, room / np.minimum(slope, -TINY), out=enter)
-        else:
-            np.minimum(leave, room / np.maximum(slope, TINY), out=leave)
     for row in solid.quadrics:
         weights, start = row[3:], origin - row[:3]
         square = _dot(weights, dx * dx, dy * dy, dz * dz)
@@ -155,7 +160,7 @@ def interval(
 def first_hit(
     solid: Solid, origin: Float[np.ndarray, "3"], directions: Float[np.ndarray, "3 n"]
 ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Distance to the solid along each ray (inf: none) and whose surface is met: 0 the solid's own, k that of cut k - 1."""
+    """Distance to the solid along each ray (inf: none), and whose surface is met: 0 its own, k that of cut k - 1."""
     enter, leave = interval(solid, origin, directions)
     surface = np.zeros(len(enter), np.int16)
     hit = enter < leave
@@ -177,34 +182,82 @@ def normals_at(solid: Solid, points: Float[np.ndarray, "3 n"]) -> Float[np.ndarr
     """Unit outward normals of the uncut solid at points on it, blended across edges over `softness`."""
     total = np.zeros_like(points)
     x, y, z = points
-    for nx, ny, nz, offset in solid.planes.astype(np.float32):
-        weight = np.exp(np.minimum((x * nx + y * ny + z * nz - offset) / np.float32(solid.softness), 0))
-        total += weight * np.array([[nx], [ny], [nz]], np.float32)
+    if len(solid.planes):
+        nx, ny, nz, offset = solid.planes.astype(np.float32).T[:, :, None]
+        gap = nx * x
+        gap += ny * y
+        gap += nz * z
+        gap -= offset
+        gap /= np.float32(solid.softness)
+        weight = np.exp(np.clip(gap, -80, 0, out=gap), out=gap)
+        total += np.stack([(weight * component).sum(0) for component in (nx, ny, nz)])
     for row in solid.quadrics.astype(np.float32):
         away = points - row[:3, None]
         gradient = away * row[3:, None]
         length = np.sqrt((gradient * gradient).sum(0)) + np.float32(TINY)
         gap = ((gradient * away).sum(0) - 1) / (2 * length)
         total += np.exp(np.minimum(gap / np.float32(solid.softness), 0)) / length * gradient
-    return total / (np.sqrt((total * total).sum(0)) + np.float32(TINY))
+    total /= np.sqrt((total * total).sum(0)) + np.float32(TINY)
+    return total
 
 
-def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Unit normals that turn from one to the other in even steps, ends left out."""
-    angle = math.acos(float(np.clip(one @ other, -1, 1)))
-    count = math.ceil(angle / BEVEL_STEP) if angle > FLAT_EDGE else 0
-    shares = np.arange(1, count + 1) / (count + 1)
-    return [(math.sin((1 - share) * angle) * one + math.sin(share * angle) * other) / math.sin(angle) for share in shares]
+def _meet_planes(
+    planes: NDArray[np.floating],
+    origin: NDArray[np.floating],
+    directions: NDArray[np.float32],
+    enter: NDArray[np.float32],
+    leave: NDArray[np.float32],
+) -> None:
+    """Narrow each ray's interval to the inside of all half-spaces, in place."""
+    room = (planes[:, 3] - (planes[:, :3] * origin).sum(1)).astype(np.float32)
+    normals = planes[:, :3].astype(np.float32)
+    # all rays start at one point, so each plane is an entrance for all of them or an exit for all
+    groups = [np.nonzero(room < 0)[0], np.nonzero(room >= 0)[0]]
+    alive = np.arange(len(enter))
+    for first in range(0, max(map(len, groups)), CHUNK):
+        x, y, z = directions[:, alive]
+        for group, outside in zip(groups, (True, False), strict=True):
+            chosen = group[first : first + CHUNK]
+            if not len(chosen):
+                continue
+            nx, ny, nz = normals[chosen].T[:, :, None]
+            slope = nx * x
+            slope += ny * y
+            slope += nz * z
+            if outside:
+                np.minimum(slope, -TINY, out=slope)
+                enter[alive] = np.maximum(enter[alive], np.divide(room[chosen, None], slope, out=slope).max(0))
+            else:
+                np.maximum(slope, TINY, out=slope)
+                leave[alive] = np.minimum(leave[alive], np.divide(room[chosen, None], slope, out=slope).min(0))
+        alive = alive[enter[alive] < leave[alive]]
+
+
+def _dots(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Dot products of all pairs of rows; not by BLAS, whose threads only wait for one another here."""
+    total = np.zeros((len(one), len(other)))
+    for axis in range(3):
+        total += one[:, axis, None] * other[:, axis]
+    return total
+
+
+def _between(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit normals that turn from each row of one to that of the other in even steps, ends left out."""
+    angle = np.arccos(np.clip((one * other).sum(1), -1, 1))
+    steps = np.where(angle > FLAT_EDGE, np.ceil(angle / BEVEL_STEP), 0).astype(int) + 1
+    edge = np.repeat(np.arange(len(angle)), steps - 1)
+    step = np.concatenate([np.arange(1, count) for count in steps] or [np.zeros(0)])
+    turned, whole = (step / steps[edge] * angle[edge])[:, None], angle[edge, None]
+    mixed: NDArray[np.float64] = (np.sin(whole - turned) * one[edge] + np.sin(turned) * other[edge]) / np.sin(whole)
+    return mixed
 
 
 def _dot(
     weights: NDArray[np.floating], x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Weighted sum of three components that skips zero weights, which extruded shapes have many of."""
-    terms = [np.float32(weight) * part for weight, part in zip(weights, (x, y, z), strict=True) if weight]
-    total = terms[0] if terms else np.zeros_like(x)
-    for term in terms[1:]:
-        total += term
+    """Weighted sum of three components."""
+    wx, wy, wz = weights.astype(np.float32)
+    total: NDArray[np.float32] = wx * x + wy * y + wz * z
     return total
 
 

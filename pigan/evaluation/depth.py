@@ -125,9 +125,9 @@ def depth_consistency(
 
 
 def weighted_depth_variance(variance: Float32[np.ndarray, "n"]) -> float | None:
-    """Mean of the images' ray-depth variances (world units squared) x 10^4: how sharp surfaces are (GOF, 2110.15678).
+    """Mean of the images' ray-depth variances (world units squared) x 10^4: how blurred surfaces are.
 
-    None when no image has one.
+    None when no image has one. As in GOF (arXiv 2111.00969).
     """
     finite = variance[np.isfinite(variance)].astype(np.float64)
     return float(finite.mean() * 1e4) if len(finite) else None

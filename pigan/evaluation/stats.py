@@ -105,7 +105,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         PiganError: the file is missing, cannot be read, or lacks one.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
     except FileNotFoundError:
         raise PiganError(f"{path}: no such file; run the stage that writes it first") from None

@@ -152,13 +152,17 @@ def read_explorer(path: Path) -> Explorer:
 def _run(params: Params, runs: Path, arm: str, seed: int) -> Run:
     folder = runs / arm / f"seed{seed}"
     call = f"--arm {arm} --seed {seed}"
-    stages, logs = [], []
+    stages: list[StageState] = []
+    logs: list[dict[str, Any]] = []
     for link in params.curriculum.order:
         hint = f"pigan train {call} --resolution {link.resolution}"
         stages.append(_record(StageState, folder / link.name / "state.json", hint))
         logs.extend(_log_rows(folder / link.name / "log.jsonl", hint))
     generated = _record(GeneratedInfo, folder / "generated" / "generated.json", f"pigan generate {call}")
     metrics, protocol = _metrics(folder / "metrics.json", params.evaluate.extractor, call)
+    measured = protocol.get("checkpoint_sha256", generated.checkpoint_sha256)
+    if measured != generated.checkpoint_sha256:
+        raise PiganError(f"{folder}/metrics.json: not measured on what is in generated/; run pigan evaluate again")
     log = pd.DataFrame(logs).assign(arm=arm, seed=seed)
     return Run(arm, seed, folder, metrics, protocol, stages, log, generated)
 

@@ -33,12 +33,6 @@ def image_size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def first_tile(strip: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """The leftmost square of a one-row strip."""
-    with Image.open(strip) as image:
-        return np.asarray(image.convert("RGB").crop((0, 0, image.height, image.height)))
-
-
 def contact_sheet(
     images: UInt8[np.ndarray, "n side side 3"], rows: int, columns: int, tile: int
 ) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,8 +1,8 @@
 """Plots as SVG: the same bytes for the same tables, ink that reads on light and on dark paper."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.typing import RcKeyType
 
 from pigan.report.tables import Metric, decimals, write_number, write_spread
 
@@ -22,7 +23,7 @@ DASHES = ["-", "--", ":", "-."]
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CURVE_POINTS = 300
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pigan",
     "font.family": "DejaVu Sans",
@@ -92,11 +93,13 @@ def draw_precision_recall(
         figure = Figure(figsize=(5.0, 3.9), layout="constrained")
         axes = figure.subplots()
         across, up = f"recall_{extractor}", f"precision_{extractor}"
-        if {across, up} <= set(table.columns):
+        if {across, up} <= set(table.columns) and table[[across, up]].notna().any().all():
             for arm, rows in table.groupby("arm", sort=False):
                 colour = styles[str(arm)][0]
                 axes.scatter(rows[across], rows[up], s=14, color=colour, alpha=0.45, linewidths=0)
-                axes.scatter(rows[across].mean(), rows[up].mean(), s=60, color=colour, label=arm, linewidths=0, zorder=3)
+                axes.scatter(
+                    rows[across].mean(), rows[up].mean(), s=60, color=colour, label=arm, linewidths=0, zorder=3
+                )
             figure.legend(loc="outside lower center", ncols=min(len(styles), 4), labelcolor=INK, handletextpad=0.2)
             axes.set(xlabel="Recall →", ylabel="Precision →")
             axes.set_xlim(-0.02, min(1.02, max(float(table[across].max()) * 1.15, 0.05)))
@@ -113,12 +116,12 @@ def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Map
     arms = list(dict.fromkeys(table["arm"]))
     parts = stages.pivot_table(index="arm", columns="resolution", values="seconds", aggfunc="mean", sort=False)
     costs = {f"train {side} px": parts[side].reindex(arms).fillna(0.0) for side in parts.columns}
-    means = table.groupby("arm", sort=False)[["generate_seconds", "evaluate_seconds"]]
-    for name, column in means.agg(lambda cells: pd.to_numeric(cells).mean()).items():
-        costs[str(name).removesuffix("_seconds")] = column.reindex(arms).fillna(0.0)
+    for name in ("generate", "evaluate"):
+        means = pd.to_numeric(table[f"{name}_seconds"]).groupby(table["arm"], sort=False).mean()
+        costs[name] = means.reindex(arms).fillna(0.0)
     total = stages.groupby(["arm", "seed"], sort=False)[["images", "seconds"]].sum()
     speed = (total["images"] / total["seconds"].where(total["seconds"] > 0)).groupby("arm", sort=False).mean()
-    length, unit = _time_unit(float(sum(costs.values()).max()))
+    length, unit = _time_unit(float(pd.DataFrame(costs).sum(axis=1).max()))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 1.05 + 0.34 * len(arms)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
@@ -157,7 +160,7 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
             if not len(log) or not set(columns) <= set(log.columns):
                 _nothing(axes)
                 continue
-            thin = 0.9 if log["seed"].nunique() == 1 else 0.55
+            thin = 0.55 if len(set(log["seed"])) > 1 else 0.9
             for arm, dash in styles.items():
                 for _, rows in log[log["arm"] == arm].groupby("seed", sort=False):
                     for column, line in zip(columns, (dash[1], ":"), strict=False):
@@ -169,13 +172,18 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
         for axes in grid[1]:
             axes.set_xlabel("Training images seen")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        handles = [grid[0, 0].plot([], [], color=colour, ls=dash, label=arm)[0] for arm, (colour, dash) in styles.items()]
+        handles = [
+            grid[0, 0].plot([], [], color=colour, ls=dash, label=arm)[0] for arm, (colour, dash) in styles.items()
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(styles), 6), labelcolor=INK)
         _save(figure, path)
 
 
 def smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Centred running mean over a twentieth of the curve (at least seven lines of the log), shorter at its ends; not-a-number is skipped."""
+    """Centred running mean over a twentieth of the curve, at least seven values; shorter at the ends.
+
+    Not-a-number is skipped.
+    """
     width = max(7, len(values) // 20)
     mean = pd.Series(values).rolling(2 * (width // 2) + 1, center=True, min_periods=1).mean()
     return mean.to_numpy(dtype=np.float64)
@@ -192,11 +200,11 @@ def _dots(
     digits = decimals(table[metric.key])
     for place, arm in enumerate(arms):
         rows, colour = table[table["arm"] == arm], styles[arm][0]
-        values = rows[metric.key].to_numpy(dtype=float)
-        mean = float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
-        if math.isnan(mean):
+        values = rows[metric.key].dropna().to_numpy(dtype=float)
+        if not len(values):
             axes.text(0, place, "  no value", va="center")
             continue
+        mean = float(values.mean())
         axes.plot([0, mean], [place, place], color=colour, alpha=0.35, lw=2.2)
         if resampled in table.columns:
             half = float(rows[resampled].mean())
@@ -204,7 +212,7 @@ def _dots(
         axes.scatter([mean], [place], s=42, color=colour, zorder=4, linewidths=0)
         spread = ""
         if len(values) > 1:
-            deviation = float(np.nanstd(values, ddof=1))
+            deviation = float(values.std(ddof=1))
             spread = f" ± {write_spread(deviation, digits)}"
             axes.errorbar([mean], [place], xerr=[deviation], color=colour, lw=1.4, capsize=3, zorder=3)
             axes.scatter(values, np.full(len(values), place + 0.22), s=9, color=colour, alpha=0.7, linewidths=0)
@@ -264,5 +272,3 @@ def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="svg", transparent=True, metadata=nameless)
     text = path.read_text(encoding="utf-8").replace("'DejaVu Sans'", FONTS)
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
-
-

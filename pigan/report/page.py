@@ -152,12 +152,10 @@ def _pictures(params: Params, folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _film(collected: Collected) -> dict[str, str] | None:
-    """The main arm's turntable, with its first frame as poster."""
-    film, strip = collected.main.picture("turntable.mp4"), collected.main.picture("turntable.png")
-    if not film:
-        return None
-    return {"uri": embed.data_uri(film), "poster": embed.image_uri(embed.first_tile(strip)) if strip else ""}
+def _film(collected: Collected) -> str | None:
+    """The main arm's turntable as an address."""
+    film = collected.main.picture("turntable.mp4")
+    return embed.data_uri(film) if film else None
 
 
 def _explorer(collected: Collected) -> dict[str, Any] | None:
@@ -172,10 +170,12 @@ def _explorer(collected: Collected) -> dict[str, Any] | None:
     step = (grid.yaws[-1] - grid.yaws[0]) / max(len(grid.yaws) - 1, 1)
     return {
         "uri": embed.data_uri(sprite),
-        "yaws": [round(math.degrees(yaw - math.pi / 2)) for yaw in grid.yaws],
+        "yaws": [(round(math.degrees(yaw - math.pi / 2)) + 180) % 360 - 180 for yaw in grid.yaws],
         "pitches": [round(90 - math.degrees(pitch)) for pitch in grid.pitches],
         "row": len(grid.pitches) // 2,
-        "column": min(range(len(grid.yaws)), key=lambda index: abs(grid.yaws[index] - collected.params.camera.yaw_mean)),
+        "column": min(
+            range(len(grid.yaws)), key=lambda index: abs(grid.yaws[index] - collected.params.camera.yaw_mean)
+        ),
         "wraps": abs(abs(step) * len(grid.yaws) - 2 * math.pi) < 0.01,
     }
 

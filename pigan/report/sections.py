@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pigan.config import Params
-from pigan.report.collect import Collected, DatasetCard, Run
+from pigan.report.collect import Collected, DatasetCard
 from pigan.report.tables import Metric, decimals, metrics_of, write_duration, write_number, write_spread
 from pigan.report.verdict import ranking
 
@@ -25,6 +25,8 @@ PROTOCOL_NAMES = {
     "extractor": "Feature extractor",
     "resolution": "Image side, pixels",
     "filter": "Resize filter",
+    "align_corners": "Opening angle spans pixel centres",
+    "depth_scale": "Depth range, world units",
     "real_images": "Real images",
     "fake_images": "Generated images",
     "truncation": "Truncation ψ",
@@ -38,6 +40,7 @@ PROTOCOL_NAMES = {
     "device": "Device",
     "weights_sha256": "Extractor weights, SHA-256",
     "dataset_sha256": "Dataset, SHA-256",
+    "notes": "Notes",
 }
 
 
@@ -175,7 +178,7 @@ def cost_rows(collected: Collected) -> list[CostRow]:
                 sampling=f"{np.mean(speeds):,.1f}" if speeds else "–",
                 evaluation=write_duration(float(np.mean([run.metrics.get("seconds", math.nan) for run in runs]))),
                 memory=f"{max(memory):,.0f} MB" if memory else "–",
-                hardware=", ".join(dict.fromkeys(_hardware(run) for run in runs)),
+                hardware=", ".join(dict.fromkeys(run.stages[-1].device for run in runs)),
             )
         )
     return rows
@@ -196,7 +199,7 @@ def protocol_rows(collected: Collected) -> list[tuple[str, str]]:
 
 def data_rows(card: DatasetCard, known: list[str]) -> list[tuple[str, str]]:
     """The data card's facts."""
-    rows = [
+    return [
         ("Name and kind", f"{card.name}, {card.kind}"),
         ("Source", card.source or "made by pigan"),
         ("Licence", card.licence or "not stated"),
@@ -205,7 +208,6 @@ def data_rows(card: DatasetCard, known: list[str]) -> list[tuple[str, str]]:
         ("Sides, pixels", ", ".join(str(side) for side in card.resolutions)),
         ("Known beside the images", ", ".join(known) or "nothing"),
     ]
-    return rows
 
 
 def reject_reasons(card: DatasetCard) -> list[tuple[str, int, str]]:
@@ -241,14 +243,12 @@ def _at(values: Mapping[str, Any], path: str) -> Any:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "none"
     return "–" if value is None else str(value)
 
 
 def _count(number: int) -> str:
     return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number / 1e3:.0f} k"
-
-
-def _hardware(run: Run) -> str:
-    stage = run.stages[-1]
-    threads = f", {stage.threads} threads" if stage.threads is not None else ""
-    return f"{stage.device}{threads}"

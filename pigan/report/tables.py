@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -38,9 +38,21 @@ def known_metrics(extractor: str) -> list[Metric]:
         Metric(f"kid_{extractor}", "KID", "lower", "kernel distance between real and generated features"),
         Metric(f"precision_{extractor}", "Precision", "higher", "share of generated images that look real"),
         Metric(f"recall_{extractor}", "Recall", "higher", "share of real images that the generator can reach"),
-        Metric("reprojection_error", "Reprojection error", "lower", "colour difference of one object seen from two yaws"),
-        Metric("depth_consistency", "Depth consistency", "lower", "distance between surfaces seen from two yaws"),
-        Metric("depth_variance", "Depth variance", "lower", "spread of density along a ray: low is a sharp surface"),
+        Metric(
+            "reprojection_error",
+            "Reprojection error",
+            "lower",
+            "squared colour difference when one view predicts the next",
+        ),
+        Metric(
+            "depth_consistency",
+            "Depth consistency",
+            "lower",
+            "gap between surfaces of adjacent views, share of the depth range",
+        ),
+        Metric(
+            "depth_variance", "Depth variance", "lower", "spread of density along a ray, × 10⁴: low is a sharp surface"
+        ),
     ]
 
 
@@ -71,7 +83,7 @@ def ablation_table(collected: Collected) -> pd.DataFrame:
     table = metrics_table(collected)
     main_arm = collected.params.report.main_arm
     groups = table.groupby("arm", sort=False)
-    parts = {"n": groups.size()}
+    parts: dict[str, pd.Series[Any]] = {"n": groups.size()}
     for metric in metrics_of(collected):
         mean = groups[metric.key].mean()
         parts[f"{metric.key}_mean"] = mean

@@ -35,13 +35,13 @@ def subject(collected: Collected) -> str:
 def headline(collected: Collected, ablation: pd.DataFrame) -> str:
     """The main arm's image metrics, in one sentence."""
     params = collected.params
-    row = ablation.set_index("arm").loc[params.report.main_arm]
+    rows, main_arm = ablation.set_index("arm"), params.report.main_arm
     parts = []
     for metric in metrics_of(collected)[:4]:
         digits = decimals(ablation[f"{metric.key}_mean"])
-        spread = float(row[f"{metric.key}_std"])
+        spread = float(rows[f"{metric.key}_std"][main_arm])
         more = "" if math.isnan(spread) else f" ± {write_spread(spread, digits)}"
-        parts.append(f"{_in_text(metric)} {write_number(float(row[f'{metric.key}_mean']), digits)}{more}")
+        parts.append(f"{_in_text(metric)} {write_number(float(rows[f'{metric.key}_mean'][main_arm]), digits)}{more}")
     extractor = EXTRACTOR_NAMES[params.evaluate.extractor]
     seeds = "one seed" if len(params.seeds) == 1 else f"mean ± standard deviation over {len(params.seeds)} seeds"
     return f"It reaches {_listed(parts)} ({extractor} features, {seeds})."
@@ -92,7 +92,7 @@ def cautions(collected: Collected, ablation: pd.DataFrame) -> list[str]:
 
 def differing_protocol(collected: Collected) -> list[str]:
     """Protocol fields that should be equal in all runs and are not."""
-    own = {"checkpoint_sha256", "device"}
+    own = {"checkpoint_sha256", "device", "notes"}
     keys = {key: None for run in collected.runs for key in run.protocol if key not in own}
     return [key for key in keys if len({repr(run.protocol.get(key)) for run in collected.runs}) > 1]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from pigan.config import Params, fingerprint
-from pigan.data.store import Prepared, batch_indices
+from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.errors import PiganError
 from pigan.files import sha256_file
 from pigan.runtime import choose_device, generator_for, seed_of, set_deterministic
@@ -58,7 +58,7 @@ def train_stage(
     work = work_directory(params.dataset.name, arm, seed, resolution)
     run = Run(arm, seed, resolution, init, out, work)
     state = initial_state(resolved, device, seed_of(seed, "weights"))
-    key = run_fingerprint(resolved, run, prepared.sha256(resolution), sha256_of_checkpoint(init))
+    key = run_fingerprint(resolved, run, _images_hash(prepared, resolution), sha256_of_checkpoint(init))
     images = real_images(resolved, prepared, seed, resolution, device)
     train(
         resolved,
@@ -72,7 +72,7 @@ def train_stage(
 
 def real_images(params: Params, prepared: Prepared, seed: int, resolution: int, device: torch.device) -> RealImages:
     """Seeded batches of the training split: shuffled epochs, mirrored if the params say so, a function of the step."""
-    pool = prepared.upload(resolution, device)
+    pool = TrainingImages(prepared, resolution, device)
 
     def batch(step: int, size: int) -> torch.Tensor:
         indices = batch_indices(pool.count, size, step, seed_of(seed, "batches", resolution))
@@ -81,6 +81,12 @@ def real_images(params: Params, prepared: Prepared, seed: int, resolution: int, 
         return pool.images(indices, mirrored)
 
     return batch
+
+
+def _images_hash(prepared: Prepared, resolution: int) -> str:
+    """What tells these training images from others: their bytes and which of them are trained on."""
+    prepared.images(resolution)
+    return fingerprint(prepared.info["sha256"][f"images_{resolution}.npy"], prepared.train.tolist())
 
 
 def work_directory(dataset: str, arm: str, seed: int, resolution: int) -> Path:

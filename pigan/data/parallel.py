@@ -1,0 +1,43 @@
+"""Work shared between processes, with results in the order of the work."""
+
+import collections
+import concurrent.futures
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+# batches that may wait for the consumer, for each worker: bounds the memory
+AHEAD = 4
+
+
+def ordered_map(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, batch: int = 16
+) -> Iterator[Result]:
+    """`function` of each job, in order, whatever the number of worker processes; 1 runs in this process.
+
+    `function` must be importable, and jobs and results picklable; only a few batches are in flight at a time.
+    """
+    if workers <= 1 or len(jobs) <= batch:
+        yield from map(function, jobs)
+        return
+    batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
+    # spawn: a fork of a process that runs threads (torch) can hang
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(min(workers, len(batches)), mp_context=context) as pool:
+        waiting: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
+        try:
+            for jobs_of_batch in batches:
+                waiting.append(pool.submit(_run, function, jobs_of_batch))
+                if len(waiting) >= AHEAD * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    return [function(job) for job in jobs]

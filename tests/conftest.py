@@ -1,0 +1,51 @@
+"""Params that everything can be tried with in seconds, and the paper's network."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from pigan import config, presets
+
+TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
+
+# every test: one thread, so that runs can be compared bit for bit
+torch.set_num_threads(1)
+
+
+def preset(name: str) -> config.Params:
+    return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name)
+
+
+@pytest.fixture(scope="session")
+def tiny_params() -> config.Params:
+    """The demo with little of everything."""
+    values = config.merge(preset("demo").model_dump(), TINY)
+    stage = {
+        "batch_size": 4,
+        "micro_batches": 1,
+        "lr_generator": 1.0e-3,
+        "lr_generator_end": 1.0e-3,
+        "lr_discriminator": 1.0e-3,
+        "lr_discriminator_end": 1.0e-3,
+        "fade_steps": 2,
+    }
+    values["curriculum"]["stages"] = {"r8": {"steps": 6, **stage}, "r16": {"steps": 5, **stage}}
+    values["arms"] = {"baseline": {}, "no-growing": {"curriculum": {"stages": {"r8": {"steps": 0}}}}}
+    return config.parse(values, "tiny.yaml")
+
+
+@pytest.fixture
+def tiny_file(tiny_params: config.Params, tmp_path: Path) -> Path:
+    """The same as a params.yaml."""
+    path = tmp_path / "params.yaml"
+    YAML().dump(tiny_params.model_dump(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def paper_model() -> config.Model:
+    """The network of the paper, as the authors train it on CelebA."""
+    return preset("celeba").model

@@ -1,0 +1,109 @@
+import math
+
+import pytest
+import torch
+
+from pigan.config import Model
+from pigan.models.generator import Generator, seen_directions
+from pigan.models.siren import ConcatSirenField, FilmSirenField, ReluField, positional_encoding
+
+
+def literal_film_siren(field, point, direction, frequencies, phases):
+    """One point in float64, written from the formulas of the authors' network."""
+    x = point * field.coordinate_scale
+    for i, layer in enumerate(field.layers):
+        x = torch.sin((15 * frequencies[i] + 30) * (layer.weight @ x + layer.bias) + phases[i])
+    density = field.density_head.weight @ x + field.density_head.bias
+    joined = torch.cat((direction, x))
+    x = torch.sin((15 * frequencies[-1] + 30) * (field.colour_layer.weight @ joined + field.colour_layer.bias) + phases[-1])
+    return 1 / (1 + torch.exp(-(field.colour_head.weight @ x + field.colour_head.bias))), density[0]
+
+
+def test_field_equals_the_formulas_point_by_point():
+    random = torch.Generator().manual_seed(0)
+    field = FilmSirenField(8, 3, coordinate_scale=2.0).double()
+    points = torch.rand((2, 5, 3), generator=random, dtype=torch.float64) - 0.5
+    directions = torch.nn.functional.normalize(torch.randn((2, 5, 3), generator=random, dtype=torch.float64), dim=-1)
+    code = torch.randn((2, field.code_size), generator=random, dtype=torch.float64)
+    rgb, density = field(points, directions, code)
+    for image in range(2):
+        frequencies, phases = code[image].reshape(2, 4, 8)
+        for i in range(5):
+            colour, sigma = literal_film_siren(field, points[image, i], directions[image, i], frequencies, phases)
+            assert torch.allclose(rgb[image, i], colour, atol=1e-12)
+            assert torch.allclose(density[image, i], sigma, atol=1e-12)
+
+
+def test_gradients_are_those_of_finite_differences():
+    field = FilmSirenField(8, 2, coordinate_scale=1.0).double()
+    random = torch.Generator().manual_seed(1)
+    points = (torch.rand((1, 2, 3), generator=random, dtype=torch.float64) * 0.2).requires_grad_()
+    code = (0.1 * torch.randn((1, field.code_size), generator=random, dtype=torch.float64)).requires_grad_()
+    directions = torch.tensor([[[0.0, 0, -1], [0, 0, -1]]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda p, c: field(p, directions, c), (points, code))
+
+
+def test_initial_weights_are_in_the_authors_bounds():
+    field = FilmSirenField(256, 8, coordinate_scale=1.0)
+    first, *others = field.sine_linears()
+    assert 0.32 < float(first.weight.abs().max()) <= 1 / 3
+    for linear in (*others, field.density_head, field.colour_head):
+        bound = math.sqrt(6 / linear.in_features) / 25
+        assert float(linear.weight.abs().max()) <= bound
+    assert float(field.layers[3].weight.abs().max()) > 0.99 * math.sqrt(6 / 256) / 25
+
+
+def test_paper_network_has_the_published_size(paper_model):
+    generator = Generator(paper_model)
+    sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in generator.named_children()}
+    assert sizes == {"field": 529_156, "mapping": 1_381_632}
+    assert len(list(generator.parameters())) == 30
+
+
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+def test_every_field_gives_colours_and_depends_on_its_code(tiny_params, kind):
+    model = tiny_params.model.model_copy(update={"field": kind})
+    generator = Generator(model)
+    random = torch.Generator().manual_seed(2)
+    z = torch.randn((2, model.z_dim), generator=random)
+    points = (torch.rand((1, 50, 3), generator=random) - 0.5).expand(2, -1, -1)
+    directions = torch.tensor([0.0, 0, -1]).expand_as(points)
+    rgb, density = generator(points, directions, generator.mapping(z))
+    assert rgb.shape == (2, 50, 3) and density.shape == (2, 50)
+    assert 0 <= float(rgb.min()) and float(rgb.max()) <= 1
+    assert not torch.allclose(density[0], density[1])
+
+
+def test_concatenated_latent_is_a_siren_of_position_and_latent():
+    field = ConcatSirenField(4, 8, 2, coordinate_scale=3.0)
+    z, point = torch.randn(1, 4), torch.rand(1, 1, 3)
+    direction = torch.tensor([[[0.0, 0, -1]]])
+    x = torch.cat((3 * point, z[:, None]), dim=-1)
+    for layer in field.siren.layers:
+        x = torch.sin(30 * layer(x))
+    assert torch.allclose(field(point, direction, z)[1], field.siren.density_head(x)[..., 0], atol=1e-5)
+
+
+def test_relu_field_with_a_zero_code_is_a_plain_network():
+    field = ReluField(8, 2, coordinate_scale=1.0)
+    point, direction = torch.rand(1, 3, 3), torch.tensor([0.0, 0, -1]).expand(1, 3, 3)
+    x = positional_encoding(point, 6)
+    for layer in field.layers:
+        x = torch.relu(layer(x))
+    _, density = field(point, direction, torch.zeros(1, field.code_size))
+    assert torch.allclose(density, field.density_head(x)[..., 0], atol=1e-6)
+
+
+def test_positional_encoding_of_a_known_point():
+    encoded = positional_encoding(torch.tensor([0.5, 0.0, 1.0]), 1)
+    assert encoded.tolist() == pytest.approx([0.5, 0, 1, 1, 0, 0, 0, 1, -1], abs=1e-6)
+
+
+def test_locked_views_all_look_alike():
+    directions = torch.nn.functional.normalize(torch.rand(5, 3), dim=-1)
+    assert torch.equal(seen_directions(directions, True), torch.tensor([0.0, 0, -1]).expand(5, 3))
+    assert seen_directions(directions, False) is directions
+
+
+def test_paper_fixture_is_the_celeba_model(paper_model):
+    assert isinstance(paper_model, Model) and (paper_model.hidden, paper_model.layers, paper_model.z_dim) == (256, 8, 256)

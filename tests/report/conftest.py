@@ -1,0 +1,200 @@
+"""A made-up but complete run tree: small ellipsoids stand for cars, smooth curves for training."""
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from pigan.config import Params, fingerprint, merge, parse
+
+QUALITY = {"baseline": 0.0, "concat": 0.35, "relu-pe": 0.8, "no-growing": 0.2}
+SHAPE = np.array([0.8, 0.4, 0.5])
+
+
+def blob(colour: np.ndarray, yaw: float, pitch: float, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image, depth and normals of a shaded ellipsoid under parallel rays."""
+    toward = np.array([np.sin(pitch) * np.cos(yaw), np.cos(pitch), np.sin(pitch) * np.sin(yaw)])
+    right = np.cross([0.0, 1.0, 0.0], toward)
+    right /= np.linalg.norm(right)
+    up = np.cross(toward, right)
+    grid = (np.arange(side) + 0.5) / side * 2 - 1
+    across, down = np.meshgrid(grid, grid)
+    start = (across[..., None] * right - down[..., None] * up) / SHAPE
+    ray = toward / SHAPE
+    b, c = start @ ray, (start**2).sum(-1) - 1
+    hit = b**2 - (ray @ ray) * c
+    inside = hit > 0
+    far = (-b + np.sqrt(np.where(inside, hit, 0))) / (ray @ ray)
+    normal = (start + far[..., None] * ray) / SHAPE
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-9
+    light = 0.35 + 0.65 * np.clip(normal @ np.array([0.4, 0.8, 0.45]), 0, 1)
+    image = np.where(inside[..., None], light[..., None] * colour, 1.0)
+    normals = np.where(inside[..., None], normal * 0.5 + 0.5, 1.0)
+    to_bytes = [np.rint(part * 255).clip(0, 255).astype(np.uint8) for part in (image, normals)]
+    return to_bytes[0], np.where(inside, 1.0 - 0.3 * far, np.nan).astype(np.float32), to_bytes[1]
+
+
+def grid_of(tiles: list[list[np.ndarray]]) -> Image.Image:
+    """Rows of equal tiles as one image."""
+    return Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in tiles], axis=0))
+
+
+def write_generated(folder: Path, arm: str, seed: int, side: int) -> None:
+    """The pictures for people and generated.json."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, len(arm)])
+    noise = 10 + 60 * QUALITY.get(arm, 0.5)
+
+    def rough(image: np.ndarray) -> np.ndarray:
+        return np.clip(image + rng.normal(0, noise / 4, image.shape), 0, 255).astype(np.uint8)
+
+    colours = rng.uniform(0.15, 0.95, (6, 3))
+    yaws, pitches = np.linspace(0, 2 * np.pi, 12, endpoint=False), np.linspace(0.5, 1.4, 4)
+    sheet = [
+        [rough(blob(rng.uniform(0.1, 1, 3), rng.uniform(0, 6.28), rng.uniform(0.4, 1.4), side)[0]) for _ in range(6)]
+        for _ in range(6)
+    ]
+    grid_of(sheet).save(folder / "samples.png")
+    views = [[rough(blob(colour, yaw, 1.1, side)[0]) for yaw in yaws[:8]] for colour in colours[:4]]
+    grid_of(views).save(folder / "views.png")
+    grid_of(views).save(folder / "truncation.png")
+    parts = [blob(colour, yaw, 1.0, side) for colour, yaw in zip(colours, yaws, strict=False)]
+    depth = [
+        np.nan_to_num((1.5 - part[1]) * 170).clip(0, 255).astype(np.uint8)[..., None].repeat(3, 2) for part in parts
+    ]
+    grid_of([[part[0] for part in parts], depth, [part[2] for part in parts]]).save(folder / "depth.png")
+    frames = [blob(colours[0], yaw, 1.0, side)[0] for yaw in yaws]
+    grid_of([frames[:8]]).save(folder / "turntable.png")
+    with av.open(str(folder / "turntable.mp4"), "w") as film:
+        stream = film.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        for frame in frames:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        film.mux(stream.encode())
+    grid_of([[blob(colours[1], yaw, pitch, side)[0] for yaw in yaws] for pitch in pitches]).save(
+        folder / "explorer.jpg"
+    )
+    explorer = {"pitches": pitches.tolist(), "yaws": yaws.tolist(), "tile": side}
+    (folder / "explorer.json").write_text(json.dumps(explorer))
+    info = {"arm": arm, "seed": seed, "checkpoint_sha256": f"{len(arm):02x}{seed:02x}" * 16, "weights": "ema"}
+    info |= {"truncation": 1.0, "images": 512, "resolution": 32, "seconds": 21.4, "images_per_second": 23.9}
+    (folder / "generated.json").write_text(json.dumps(info | {"device": "cpu", "torch": "2.15.0"}))
+
+
+def write_training(params: Params, folder: Path, arm: str, seed: int) -> None:
+    """state.json and log.jsonl of every stage."""
+    settings, seen, done = params.for_arm(arm), 0, 0
+    rng = np.random.default_rng([seed, len(arm), 7])
+    for link in params.curriculum.order:
+        stage = settings.curriculum.stages[link.name]
+        target, seconds, lines = folder / link.name, 0.0, []
+        target.mkdir(parents=True)
+        for step in range(10, stage.steps + 1, 10):
+            seconds += 10 * stage.batch_size * link.resolution**2 / 9e4
+            at = (done + step) / 1400
+            row: dict[str, Any] = {"arm": arm, "seed": seed, "resolution": link.resolution, "step": step}
+            row |= {"global_step": done + step, "images_seen": seen + step * stage.batch_size, "seconds": seconds}
+            row |= {"images_per_second": 9e4 / link.resolution**2, "loss_d": 1.3 - 0.3 * at + rng.normal(0, 0.08)}
+            row |= {"loss_g": 0.8 + 0.5 * at + QUALITY.get(arm, 0.5) + rng.normal(0, 0.1)}
+            row |= {"r1": float(np.exp(-3 + rng.normal(0, 0.4))), "loss_pose": 0.0}
+            row |= {"score_real": 0.5 * at + rng.normal(0, 0.1), "score_fake": -0.6 * at + rng.normal(0, 0.1)}
+            lines.append(json.dumps(row))
+        (target / "log.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        seen, done = seen + stage.steps * stage.batch_size, done + stage.steps
+        state = {"arm": arm, "seed": seed, "resolution": link.resolution, "step": stage.steps, "global_step": done}
+        state |= {
+            "images_seen": seen,
+            "seconds": seconds,
+            "parameters": {"generator": 61_000, "discriminator": 1_250_000},
+        }
+        state |= {"device": "CPU, 2 threads", "torch": "2.15.0", "peak_memory_mb": 812.5, "threads": 2}
+        (target / "state.json").write_text(json.dumps(state))
+
+
+def write_metrics(params: Params, path: Path, arm: str, seed: int) -> None:
+    """metrics.json with its protocol."""
+    rng = np.random.default_rng([seed, len(arm), 3])
+    name, level = params.evaluate.extractor, QUALITY.get(arm, 0.5)
+    bad = dict(enumerate(level + rng.uniform(-0.06, 0.06, 7)))
+    metrics: dict[str, Any] = {f"fid_{name}": 41.7 + 60 * bad[0], f"kid_{name}": 0.0213 + 0.05 * bad[1]}
+    metrics |= {f"kid_std_{name}": 0.0021, f"precision_{name}": 0.62 - 0.3 * bad[2]}
+    metrics |= {f"recall_{name}": 0.21 + 0.1 * bad[3]}
+    metrics |= {"reprojection_error": 0.031 + 0.02 * bad[4], "depth_consistency": 0.0114 + 0.01 * bad[5]}
+    metrics |= {"depth_variance": 0.00213 + 0.001 * bad[6], "seconds": 38.2}
+    protocol = {"extractor": name, "weights_sha256": "ab" * 32, "real_images": 1024, "fake_images": 512}
+    protocol |= {"resolution": 32, "filter": "lanczos", "protocol": "clean", "truncation": 1.0, "weights": "ema"}
+    protocol |= {"seed": 0, "kid_subsets": 50, "kid_subset_size": 256, "neighbours": 3, "dataset_sha256": "cd" * 32}
+    protocol |= {"checkpoint_sha256": f"{len(arm):02x}{seed:02x}" * 16, "torch": "2.15.0", "device": "cpu"}
+    path.write_text(json.dumps(metrics | {"protocol": protocol}))
+
+
+def write_data(params: Params, folder: Path) -> None:
+    """dataset.json and the images at each side."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    looks = [(rng.uniform(0.1, 1, 3), rng.uniform(0, 6.28), rng.uniform(0.4, 1.4)) for _ in range(40)]
+    for side in params.resolutions():
+        np.save(folder / f"images_{side}.npy", np.stack([blob(*look, side)[0] for look in looks]))
+    np.savez(folder / "cameras.npz", yaw=np.zeros(40, np.float32))
+    card = {"name": params.dataset.name, "kind": "cars", "source": None, "licence": "CC0-1.0", "count": 40, "found": 43}
+    card |= {"rejected": [{"file": f"images/{index:05d}.png", "reason": "smaller than 16 px"} for index in range(2)]}
+    card["rejected"].append({"file": "images/<b>.png", "reason": "cannot be decoded"})
+    card |= {"resolutions": params.resolutions(), "split": {"train": list(range(38)), "held_out": [38, 39]}}
+    card |= {"sha256": {f"images_{side}.npy": "ef" * 32 for side in params.resolutions()}, "seconds": 3.1}
+    (folder / "dataset.json").write_text(json.dumps(card))
+
+
+def write_tree(params: Params, root: Path, side: int = 16) -> tuple[Path, Path]:
+    """Everything that the stages before the report leave behind: the prepared data's folder and the runs' folder."""
+    data, runs = root / "data" / "prepared" / params.dataset.name, root / "runs" / params.dataset.name
+    write_data(params, data)
+    for arm in params.arms:
+        for seed in params.seeds:
+            folder = runs / arm / f"seed{seed}"
+            write_training(params, folder, arm, seed)
+            write_generated(folder / "generated", arm, seed, side)
+            write_metrics(params, folder / "metrics.json", arm, seed)
+    return data, runs
+
+
+def demo_params(changes: dict[str, Any]) -> Params:
+    """The demo preset with some settings changed."""
+    text = (files("pigan") / "presets" / "demo.yaml").read_text(encoding="utf-8")
+    return parse(merge(YAML(typ="safe", pure=True).load(text), changes))
+
+
+@pytest.fixture(scope="session")
+def params_with() -> Callable[..., Params]:
+    """Makes params of the demo preset with sections changed."""
+    return lambda **changes: demo_params(changes)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Params:
+    """The demo preset."""
+    return demo_params({})
+
+
+@pytest.fixture(scope="session")
+def run_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Params], tuple[Path, Path]]:
+    """Makes a complete tree for params and gives the folders of data and runs; each caller has its own copy."""
+    made: dict[str, Path] = {}
+
+    def copy(params: Params) -> tuple[Path, Path]:
+        key = fingerprint(params)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("made")
+            write_tree(params, made[key])
+        root = tmp_path_factory.mktemp("tree") / "tree"
+        shutil.copytree(made[key], root)
+        return root / "data" / "prepared" / params.dataset.name, root / "runs" / params.dataset.name
+
+    return copy

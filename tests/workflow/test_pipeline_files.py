@@ -1,0 +1,40 @@
+"""Files of the pipeline that must be in step with the package, and what a user sees who makes a mistake."""
+
+import json
+
+import pytest
+
+from pigan.config import json_schema
+from pipeline_tree import ROOT, Tree, TreeMaker
+
+
+@pytest.fixture(scope="module")
+def tree(make_tree: TreeMaker) -> Tree:
+    return make_tree("mistakes")
+
+
+def test_shipped_params_are_the_demo_preset() -> None:
+    assert (ROOT / "params.yaml").read_text() == (ROOT / "pigan/presets/demo.yaml").read_text()
+
+
+def test_schema_is_the_one_of_the_package() -> None:
+    written = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text())
+    assert written == json_schema(), "make schema"
+
+
+def test_unknown_key_is_one_line(tree: Tree) -> None:
+    tree.edit("kid_subsets:", "kid_subset:")
+    message = tree.snakemake("--dry-run", "report", fails=True)
+    tree.edit("kid_subset:", "kid_subsets:")
+    assert "did you mean 'kid_subsets'?" in message
+    assert "Traceback" not in message
+
+
+def test_values_from_the_command_line_are_refused(tree: Tree) -> None:
+    message = tree.snakemake("--dry-run", "report", "--config", "experiment=other", fails=True)
+    assert "the stages read params.yaml" in message
+    assert "Traceback" not in message
+
+
+def test_same_value_from_the_command_line_is_accepted(tree: Tree) -> None:
+    tree.snakemake("report", "--dry-run", "--config", "experiment=demo")

@@ -1,0 +1,87 @@
+"""A changed value in params.yaml runs exactly the stages that read it, and what follows, in both engines."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipeline_tree import Tree, TreeMaker
+
+pytestmark = pytest.mark.engines
+
+BOTH = ("baseline", "no-growing")
+AFTER_TRAINING = ("generate", "evaluate")
+CHANGES = {
+    "a comment": ("# One experiment.", "# An experiment.", set()),
+    "report": ("title: pi-GAN on", "title: The pi-GAN on", {"report"}),
+    "metrics": ("kid_subsets: 50", "kid_subsets: 40", {*(f"evaluate {arm}" for arm in BOTH), "report"}),
+    "real images": (
+        "real_images: 1024",
+        "real_images: 1000",
+        {"real-stats", *(f"evaluate {arm}" for arm in BOTH), "report"},
+    ),
+    "one resolution, a number as DVC writes it": (
+        "lr_generator_end: 1.0e-4",
+        "lr_generator_end: 2e-06",
+        {
+            *(f"train {arm} r32" for arm in BOTH),
+            *(f"{stage} {arm}" for stage in AFTER_TRAINING for arm in BOTH),
+            "report",
+        },
+    ),
+    "one arm": (
+        "  no-growing:\n    curriculum:",
+        "  no-growing:\n    training:\n      r1_weight: 2.0\n    curriculum:",
+        {
+            "init no-growing",
+            "train no-growing r16",
+            "train no-growing r32",
+            *(f"{stage} no-growing" for stage in AFTER_TRAINING),
+            "report",
+        },
+    ),
+    "another arm": (
+        "arms:\n",
+        "arms:\n  wide:\n    model:\n      hidden: 96\n",
+        {
+            "init wide",
+            "train wide r16",
+            "train wide r32",
+            *(f"{stage} wide" for stage in AFTER_TRAINING),
+            "report",
+        },
+    ),
+}
+
+
+def run_both(by_dvc: Tree, by_snakemake: Tree) -> None:
+    """Both engines, side by side."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(by_dvc.dvc, "repro", "-q"), pool.submit(by_snakemake.snakemake, "report")]:
+            done.result()
+
+
+@pytest.fixture(scope="module")
+def trees(make_tree: TreeMaker) -> tuple[Tree, Tree]:
+    """Two trees in which everything has run, one by DVC, one by Snakemake."""
+    by_dvc, by_snakemake = make_tree("by-dvc").with_two_arms(), make_tree("by-snakemake").with_two_arms()
+    run_both(by_dvc, by_snakemake)
+    return by_dvc, by_snakemake
+
+
+def test_first_run_runs_each_stage_once(trees: tuple[Tree, Tree]) -> None:
+    first, second = (tree.calls() for tree in trees)
+    assert first == second
+    assert set(first.values()) == {1}
+    assert len(first) == 4 + 5 * len(BOTH)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_runs_the_same_stages(trees: tuple[Tree, Tree], change: str) -> None:
+    old, new, expected = CHANGES[change]
+    for tree in trees:
+        tree.calls()
+        tree.edit(old, new)
+    by_dvc, by_snakemake = trees
+    run_both(by_dvc, by_snakemake)
+    assert set(by_dvc.calls()) == expected
+    assert set(by_snakemake.calls()) == expected

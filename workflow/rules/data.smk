@@ -1,0 +1,64 @@
+# From nothing to arrays that training reads, and to the statistics that runs are compared with.
+
+
+rule download:
+    output:
+        directory(RAW),
+    log:
+        f"{LOGS}/download.log",
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    params:
+        kind=PARAMS.dataset.kind,
+        source=PARAMS.dataset.source,
+        cars=config["dataset"]["cars"],
+        camera=config["camera"],
+    shell:
+        "pigan download --out {output} > {log} 2>&1"
+
+
+rule crop:
+    input:
+        RAW,
+    output:
+        directory(PREPARED),
+    log:
+        f"{LOGS}/crop.log",
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        kind=PARAMS.dataset.kind,
+        source=PARAMS.dataset.source,
+        crop=config["dataset"]["crop"],
+        held_out=PARAMS.dataset.held_out,
+        yaw_mean=PARAMS.camera.yaw_mean,
+        order=ORDER,
+        resolution=PARAMS.generate.resolution,
+    shell:
+        "pigan crop --raw {input} --out {output} > {log} 2>&1"
+
+
+rule real_stats:
+    input:
+        PREPARED,
+    output:
+        STATS,
+    log:
+        f"{LOGS}/real_stats.log",
+    threads: PARAMS.training.threads
+    resources:
+        gpu=GPUS,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        extractor=PARAMS.evaluate.extractor,
+        inception_weights=PARAMS.evaluate.inception_weights,
+        inception_sha256=PARAMS.evaluate.inception_sha256,
+        protocol=PARAMS.evaluate.protocol,
+        real_images=PARAMS.evaluate.real_images,
+        batch_size=PARAMS.evaluate.batch_size,
+        resolution=PARAMS.generate.resolution,
+    shell:
+        "pigan real-stats --data {input} --out {output} > {log} 2>&1"

@@ -1,0 +1,65 @@
+# One page over all arms and seeds; its parts are also items of `snakemake --report`.
+
+
+rule report:
+    input:
+        data=PREPARED,
+        runs=files_of_runs(),
+    output:
+        page=report(
+            f"{REPORT}/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"what": "whole report"},
+        ),
+        tables=[
+            report(
+                f"{REPORT}/tables/{table}.csv",
+                caption="../report/table.rst",
+                category="Tables",
+                labels={"table": table},
+            )
+            for table in ("metrics", "ablation", "training")
+        ],
+        figures=[
+            report(
+                f"{REPORT}/figures/{figure}.svg",
+                caption="../report/figure.rst",
+                category="Figures",
+                labels={"figure": figure.replace("_", " ")},
+            )
+            for figure in (
+                "fid",
+                "kid",
+                "precision_recall",
+                "training",
+                "depth",
+                "cost",
+            )
+        ],
+        pictures=[
+            report(
+                f"{REPORT}/figures/{picture}_{arm}.png",
+                caption="../report/picture.rst",
+                category="Pictures",
+                subcategory=arm,
+                labels={"picture": picture, "arm": arm},
+            )
+            for picture in ("samples", "views", "depth", "truncation", "turntable")
+            for arm in PARAMS.arms
+        ],
+    log:
+        f"{LOGS}/report.log",
+    localrule: True
+    params:
+        experiment=PARAMS.experiment,
+        report=config["report"],
+        arms=config["arms"],
+        seeds=PARAMS.seeds,
+        order=ORDER,
+        generate=config["generate"],
+        evaluate=config["evaluate"],
+        runs=lambda wildcards, input: Path(input.runs[0]).parents[3],
+        out=subpath(output.page, parent=True),
+    shell:
+        "pigan report --data {input.data} --runs {params.runs} --out {params.out} > {log} 2>&1"
