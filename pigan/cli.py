@@ -101,8 +101,9 @@ def real_stats(
     """Features of the real images that generated ones are compared with."""
     loaded = config.load(params)
     from pigan.evaluation.stats import real_stats as run
-    from pigan.runtime import choose_device
+    from pigan.runtime import choose_device, prepare_process
 
+    prepare_process(loaded.training.threads)
     run(loaded, data, out, choose_device(device))
     _wrote(out)
 
@@ -178,8 +179,9 @@ def evaluate(
     """FID, KID, precision and recall, and depth metrics, with the whole protocol beside the numbers."""
     loaded = config.load(params)
     from pigan.evaluation.evaluate import evaluate as run
-    from pigan.runtime import choose_device
+    from pigan.runtime import choose_device, prepare_process
 
+    prepare_process(loaded.training.threads)
     run(loaded, data, stats, generated, out, choose_device(device))
     _wrote(out)
 

@@ -1,8 +1,10 @@
 """The machine a process runs on: device, threads, determinism, seeds, peak memory."""
 
+import ctypes
 import hashlib
 import os
 import resource
+import sys
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -23,15 +25,26 @@ def choose_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
-def set_deterministic(threads: int) -> None:
-    """Fixes what the last bit of a result depends on besides params and seed."""
+def prepare_process(threads: int) -> None:
+    """Fixes what the last bit of a result depends on besides params and seed, and keeps freed memory."""
     # read when cuBLAS starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    keep_memory()
     torch.set_num_threads(threads)
     # NumPy's own linear algebra has another pool
     threadpool_limits(threads)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def keep_memory() -> None:
+    """Makes the C library keep freed memory: on Linux a third of a CPU training step is page faults otherwise."""
+    if sys.platform == "linux":
+        trim_threshold, mmap_max = -1, -4
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):
+            library.mallopt(mmap_max, 0)
+            library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def seed_of(*parts: int | str) -> int:

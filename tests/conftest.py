@@ -1,5 +1,7 @@
 """Params that everything can be tried with in seconds, and the paper's network."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,15 @@ def tiny_file(tiny_params: config.Params, tmp_path: Path) -> Path:
 def paper_model() -> config.Model:
     """The network of the paper, as the authors train it on CelebA."""
     return preset("celeba").model
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB that fills up; skipped where nothing may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small disk here ({done.stderr.strip()})")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)

@@ -18,8 +18,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 def download(params: Params, out: Path, workers: int = 2) -> None:
     """Fill the directory `out` with the raw files of params.dataset, or leave it as it was.
 
-    Kind cars is rendered; the files of folder and deepview are hard links to those in dataset.source, or copies where
-    links are impossible.
+    Kind cars is rendered; the files of folder and deepview are copies of those in dataset.source.
 
     Raises:
         PiganError: the source folder is missing, holds no image, or its transforms.json is wrong.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.models.generator import Generator
+from pigan.models.generator import Generator, seen_directions
 from pigan.models.siren import FilmSirenField
 from pigan.rendering.render import Field
 
@@ -22,12 +22,13 @@ def field_of(generator: Generator, code: Float[Tensor, "batch code"], dtype: tor
     `dtype` is that of the hidden layers of a FiLM-SIREN; its first layer and heads stay in float32, since the
     arguments of the first sine are large.
     """
-    field = generator.field
+    field, locked = generator.field, generator.model.lock_view_direction
     if not isinstance(field, FilmSirenField):
-        return lambda points, directions: generator(points, directions, code)
+        return lambda points, directions: generator(points, seen_directions(directions, locked), code)
     weights, biases = fold(field, code)
 
     def evaluate(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        directions = seen_directions(directions, locked)
         if torch.is_grad_enabled():
             return _evaluate(field, weights, biases, points, directions, dtype)
         tile = CPU_TILE if points.device.type == "cpu" else GPU_TILE

@@ -64,7 +64,7 @@ class FilmSirenField(nn.Module):
 
     def forward(
         self,
-        points: Float[Tensor, "batch point 3"],
+        points: Float[Tensor, "batch point inputs"],
         directions: Float[Tensor, "batch point 3"],
         code: Float[Tensor, "batch code"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:

@@ -9,7 +9,7 @@ import torch
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json
-from pigan.runtime import choose_device, device_name, set_deterministic
+from pigan.runtime import choose_device, device_name, prepare_process
 from pigan.synthesis.evaluation_set import write_consistency_views, write_evaluation_set
 from pigan.synthesis.pictures import write_pictures
 from pigan.synthesis.video import write_turntable
@@ -25,7 +25,7 @@ def generate_stage(params: Params, arm: str, seed: int, model: Path, out: Path, 
     """
     resolved = params.for_arm(arm)
     device = choose_device(asked_device)
-    set_deterministic(resolved.training.threads)
+    prepare_process(resolved.training.threads)
     checkpoint = model / CHECKPOINT
     if not checkpoint.exists():
         raise PiganError(f"{checkpoint}: no such checkpoint; run `pigan train` for this stage first")

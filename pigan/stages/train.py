@@ -9,7 +9,7 @@ from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.errors import PiganError
 from pigan.files import sha256_file
-from pigan.runtime import choose_device, generator_for, seed_of, set_deterministic
+from pigan.runtime import choose_device, generator_for, seed_of, prepare_process
 from pigan.synthesis.pictures import sample_sheet
 from pigan.training.loop import (
     CHECKPOINT,
@@ -28,7 +28,7 @@ SHEET_COLUMNS = 5
 def init_stage(params: Params, arm: str, seed: int, out: Path) -> None:
     """Seeded starting weights of one arm."""
     resolved = params.for_arm(arm)
-    set_deterministic(params.training.threads)
+    prepare_process(params.training.threads)
     cpu = torch.device("cpu")
     # arms start from the same weights where their networks agree
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
@@ -53,7 +53,7 @@ def train_stage(
     device = choose_device(device_name)
     if resolved.training.precision == "fp16" and device.type == "cpu":
         raise PiganError("training.precision: fp16 needs a GPU; use fp32 or bf16 on the CPU")
-    set_deterministic(resolved.training.threads)
+    prepare_process(resolved.training.threads)
     prepared = Prepared(data)
     work = work_directory(params.dataset.name, arm, seed, resolution)
     run = Run(arm, seed, resolution, init, out, work)

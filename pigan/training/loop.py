@@ -116,7 +116,7 @@ def train(
                 draw_samples(state.ema, run.work / "samples" / f"step_{counters.step:07d}.png")
             late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
             if received or late or counters.step - saved_step >= training.checkpoint_steps:
-                save_state(run.work / CHECKPOINT, state, {"key": key, "seconds": time.monotonic() - began})
+                _save_progress(params, run, state, key, time.monotonic() - began)
                 saved_at, saved_step = time.monotonic(), counters.step
             if received and counters.step < stage.steps:
                 raise Stopped(received[0])
@@ -143,6 +143,11 @@ def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
     load_state(run.init / CHECKPOINT, state, params)
     state.counters.step = 0
     return 0.0
+
+
+def _save_progress(params: Params, run: Run, state: TrainingState, key: str, seconds: float) -> None:
+    about = {"architecture": architecture(params), "key": key, "seconds": seconds}
+    save_state(run.work / CHECKPOINT, state, about)
 
 
 def _finish(params: Params, run: Run, state: TrainingState, key: str, seconds: float, device: torch.device) -> None:

@@ -29,14 +29,15 @@ def test_cars_are_rendered(make_params: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "raw" / "images").iterdir())) == 6
 
 
-def test_folder_is_linked_with_its_structure(make_params: Any, tmp_path: Path) -> None:
+def test_folder_is_copied_with_its_structure(make_params: Any, tmp_path: Path) -> None:
     source = tmp_path / "mine"
     for name in ("b.JPG", "sub/a.png", "sub/deep/c.webp", ".hidden/d.png"):
         picture(source / name)
     (source / "notes.txt").write_text("no image")
     download(make_params(kind="folder", source=str(source), cars=None), tmp_path / "raw")
     assert find_images(tmp_path / "raw") == ["b.JPG", "sub/a.png", "sub/deep/c.webp"]
-    assert (tmp_path / "raw" / "b.JPG").samefile(source / "b.JPG")
+    copied = tmp_path / "raw" / "b.JPG"
+    assert copied.read_bytes() == (source / "b.JPG").read_bytes() and not copied.samefile(source / "b.JPG")
 
 
 def test_second_download_replaces_the_first(make_params: Any, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_originals_are_never_replaced(make_params: Any, tmp_path: Path, out: str
     assert (tmp_path / "mine" / "a.png").exists()
 
 
-def test_deepview_is_validated_and_linked(make_params: Any, tmp_path: Path) -> None:
+def test_deepview_is_validated_and_copied(make_params: Any, tmp_path: Path) -> None:
     source = tmp_path / "mine"
     posed(source)
     download(make_params(kind="deepview", source=str(source), cars=None), tmp_path / "raw")

@@ -135,9 +135,8 @@ class Tree:
 
     def with_two_arms(self) -> "Tree":
         """This tree with only two of the arms, for speed."""
-        self.edit(
-            "  relu-pe:\n    model:\n      field: relu-pe\n  concat:\n    model:\n      field: concat-siren\n", ""
-        )
+        text = (self.path / "params.yaml").read_text()
+        self.edit(text[text.index("  relu-pe:\n") : text.index("  no-growing:\n")], "")
         return self
 
 

@@ -57,6 +57,8 @@ STATS = f"data/stats/{DATASET}/{PARAMS.evaluate.extractor}_{PARAMS.generate.reso
 RUN = f"runs/{DATASET}/{{arm}}/seed{{seed}}"
 LOGS = f"logs/{DATASET}"
 RUN_LOGS = f"{LOGS}/{{arm}}-seed{{seed}}"
+# only of rules with wildcards: asked for by name, a rule whose benchmark `dvc pull` did not bring would run again
+RUN_BENCHMARKS = RUN_LOGS.replace("logs/", "logs/benchmarks/", 1)
 REPORT = f"reports/{PARAMS.experiment}"
 GPUS = gpus_per_job()
 ORDER = [link.model_dump() for link in PARAMS.curriculum.order]

@@ -7,6 +7,7 @@ rule download:
     log:
         f"{LOGS}/download.log",
     resources:
+        cpu=1,
         mem_mb=4000,
         runtime=600,
     params:
@@ -26,6 +27,7 @@ rule crop:
     log:
         f"{LOGS}/crop.log",
     resources:
+        cpu=1,
         mem_mb=8000,
         runtime=240,
     params:
@@ -49,6 +51,7 @@ rule real_stats:
         f"{LOGS}/real_stats.log",
     threads: PARAMS.training.threads
     resources:
+        cpu=PARAMS.training.threads,
         gpu=GPUS,
         mem_mb=8000,
         runtime=120,
@@ -59,6 +62,7 @@ rule real_stats:
         protocol=PARAMS.evaluate.protocol,
         real_images=PARAMS.evaluate.real_images,
         batch_size=PARAMS.evaluate.batch_size,
+        threads=PARAMS.training.threads,
         resolution=PARAMS.generate.resolution,
     shell:
         "pigan real-stats --data {input} --out {output} > {log} 2>&1"

@@ -9,8 +9,11 @@ rule generate:
         directory(f"{RUN}/generated"),
     log:
         f"{RUN_LOGS}/generate.log",
+    benchmark:
+        f"{RUN_BENCHMARKS}/generate.tsv"
     threads: PARAMS.training.threads
     resources:
+        cpu=PARAMS.training.threads,
         gpu=GPUS,
         mem_mb=16000,
         runtime=lambda wildcards, attempt: 240 * attempt,
@@ -35,14 +38,18 @@ rule evaluate:
         f"{RUN}/metrics.json",
     log:
         f"{RUN_LOGS}/evaluate.log",
+    benchmark:
+        f"{RUN_BENCHMARKS}/evaluate.tsv"
     threads: PARAMS.training.threads
     resources:
+        cpu=PARAMS.training.threads,
         gpu=GPUS,
         mem_mb=8000,
         runtime=120,
     params:
         camera=config["camera"],
         evaluate=config["evaluate"],
+        threads=PARAMS.training.threads,
     shell:
         "pigan evaluate --data {input.data} --stats {input.stats}"
         " --generated {input.generated} --out {output} > {log} 2>&1"

@@ -8,6 +8,8 @@ rule init:
         state=f"{RUN}/init/state.json",
     log:
         f"{RUN_LOGS}/init.log",
+    benchmark:
+        f"{RUN_BENCHMARKS}/init.tsv"
     localrule: True
     params:
         model=config["model"],
@@ -33,8 +35,11 @@ for link in PARAMS.curriculum.order:
             log=f"{RUN}/{link.name}/log.jsonl",
         log:
             f"{RUN_LOGS}/{link.name}.log",
+        benchmark:
+            f"{RUN_BENCHMARKS}/{link.name}.tsv"
         threads: PARAMS.training.threads
         resources:
+            cpu=PARAMS.training.threads,
             gpu=GPUS,
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 1440 * attempt,

@@ -1,0 +1,202 @@
+"""Training as a process: killed at random steps, stopped by signals, resumed, refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from pigan.config import merge
+from pigan.data.crop import crop
+from pigan.data.download import download
+from pigan.files import sha256_file
+
+STEPS = 40
+
+
+def pigan(folder: Path, *arguments: str, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "pigan", *arguments], cwd=folder, capture_output=True, text=True, timeout=300, **options
+    )
+
+
+def train_command(out: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "pigan", "train", "--arm", "baseline", "--seed", "0", "--resolution", "8"),
+        *("--data", "data/prepared/cars", "--init", "runs/init", "--out", out),
+    ]
+
+
+@pytest.fixture(scope="module")
+def project(tiny_params, tmp_path_factory):
+    """A folder with prepared data and initial weights."""
+    folder = tmp_path_factory.mktemp("project")
+    changes = {
+        "curriculum": {"stages": {"r8": {"steps": STEPS}}},
+        "training": {"checkpoint_steps": 3, "log_steps": 2, "sample_steps": 15},
+        "dataset": {"flip": True},
+    }
+    YAML().dump(merge(tiny_params.model_dump(), changes), folder / "params.yaml")
+    download(tiny_params, folder / "data/raw/cars")
+    crop(tiny_params, folder / "data/raw/cars", folder / "data/prepared/cars")
+    assert pigan(folder, "init", "--arm", "baseline", "--seed", "0", "--out", "runs/init").returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(project):
+    done = subprocess.run(train_command("runs/whole"), cwd=project, capture_output=True, text=True, env=work(project, "whole"))
+    assert done.returncode == 0, done.stderr
+    return project / "runs/whole"
+
+
+def work(project: Path, name: str) -> dict[str, str]:
+    return {**os.environ, "PIGAN_WORK": str(project / "work" / name)}
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_outputs_are_a_checkpoint_a_description_and_a_log(project, uninterrupted):
+    assert sorted(path.name for path in uninterrupted.iterdir()) == ["checkpoint.safetensors", "log.jsonl", "state.json"]
+    state = json.loads((uninterrupted / "state.json").read_text())
+    assert (state["step"], state["global_step"], state["images_seen"]) == (STEPS, STEPS, 4 * STEPS)
+    log = lines(uninterrupted / "log.jsonl")
+    assert [line["step"] for line in log] == list(range(2, STEPS + 1, 2))
+    in_progress = project / "work/whole/cars/baseline/seed0/r8"
+    assert not (in_progress / "checkpoint.safetensors").exists()
+    assert (in_progress / "samples/step_0000015.png").exists() and list((in_progress / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_killed_at_random_steps_it_ends_with_the_same_bits(project, uninterrupted, attempt):
+    draw = random.Random(attempt)
+    out, place = f"runs/killed{attempt}", work(project, f"killed{attempt}")
+    log = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8/log.jsonl"
+    kills = 0
+    for target in sorted(draw.sample(range(2, STEPS - 8), 2)):
+        process = subprocess.Popen(train_command(out), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            reached = log.read_text().count("\n") * 2 if log.exists() else 0
+            if reached >= target:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.002)
+        process.wait()
+        assert not (project / out / "checkpoint.safetensors").exists()
+    done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
+    assert kills == 2 and done.returncode == 0 and "resuming baseline" in done.stdout
+    whole, killed = uninterrupted, project / out
+    assert sha256_file(killed / "checkpoint.safetensors") == sha256_file(whole / "checkpoint.safetensors")
+    timing = {"seconds", "images_per_second"}
+    stripped = [
+        [{k: v for k, v in line.items() if k not in timing} for line in lines(folder / "log.jsonl")]
+        for folder in (whole, killed)
+    ]
+    assert stripped[0] == stripped[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_leaves(project, uninterrupted, number):
+    out, place = f"runs/{number.name}", work(project, number.name)
+    log = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8/log.jsonl"
+    process = subprocess.Popen(train_command(out), cwd=project, env=place, stderr=subprocess.PIPE, text=True)
+    while not (log.exists() and log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "the checkpoint is saved, run again to go on" in said
+    done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
+    assert done.returncode == 0 and "resuming" in done.stdout
+    assert sha256_file(project / out / "checkpoint.safetensors") == sha256_file(uninterrupted / "checkpoint.safetensors")
+
+
+def test_other_params_start_afresh_and_say_so(project, uninterrupted, tmp_path):
+    place = work(project, "stale")
+    state = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8"
+    process = subprocess.Popen(train_command("runs/stale"), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (state / "checkpoint.safetensors").exists():
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    changed = tmp_path / "params.yaml"
+    values = YAML(typ="safe").load(project / "params.yaml")
+    YAML().dump(merge(values, {"training": {"r1_weight": 3.0}}), changed)
+    done = subprocess.run(
+        [*train_command("runs/stale"), "--params", str(changed)], cwd=project, env=place, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "starting afresh" in done.stdout and "resuming" not in done.stdout
+    assert sha256_file(project / "runs/stale/checkpoint.safetensors") != sha256_file(uninterrupted / "checkpoint.safetensors")
+
+
+def test_stage_of_no_steps_hands_the_weights_on(project, tmp_path):
+    values = YAML(typ="safe").load(project / "params.yaml")
+    changed = tmp_path / "params.yaml"
+    YAML().dump(merge(values, {"curriculum": {"stages": {"r8": {"steps": 0}}}}), changed)
+    done = subprocess.run([*train_command("runs/none"), "--params", str(changed)], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    before, after = (project / folder / "checkpoint.safetensors" for folder in ("runs/init", "runs/none"))
+    assert before.read_bytes() == after.read_bytes()
+    assert (project / "runs/none/log.jsonl").read_text() == ""
+
+
+def test_divergence_stops_with_one_line_and_keeps_the_last_good_state(project, tmp_path):
+    values = YAML(typ="safe").load(project / "params.yaml")
+    huge = {"lr_generator": 1e18, "lr_generator_end": 1e18, "lr_discriminator": 1e18, "lr_discriminator_end": 1e18}
+    changed = tmp_path / "params.yaml"
+    YAML().dump(merge(values, {"curriculum": {"stages": {"r8": huge}}}), changed)
+    done = subprocess.run(
+        [*train_command("runs/nan"), "--params", str(changed)],
+        cwd=project,
+        env=work(project, "nan"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "pigan: training diverged" in done.stderr or "is not finite" in done.stderr
+    assert "Traceback" not in done.stderr and not (project / "runs/nan/checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("replace", "told"),
+    [
+        (("--arm", "basline"), "did you mean 'baseline'?"),
+        (("--resolution", "9"), "no stage of the curriculum; there are 8, 16"),
+        (("--data", "data/none"), "run `pigan crop"),
+        (("--init", "runs/nothing"), "run the stage before"),
+    ],
+)
+def test_wrong_input_is_one_line(project, replace, told):
+    command = train_command("runs/wrong")
+    command[command.index(replace[0]) + 1] = replace[1]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode in (1, 2) and told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_checkpoint_of_another_architecture_is_refused(project, tmp_path):
+    values = YAML(typ="safe").load(project / "params.yaml")
+    changed = tmp_path / "params.yaml"
+    YAML().dump(merge(values, {"model": {"hidden": 12}}), changed)
+    done = subprocess.run([*train_command("runs/wrong"), "--params", str(changed)], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 1 and "made with model.hidden 8, params say 12" in done.stderr
+
+
+def test_changed_images_start_afresh(project, tiny_params):
+    from pigan.data.store import Prepared
+    from pigan.stages.train import _images_hash
+
+    prepared = Prepared(project / "data/prepared/cars")
+    before = _images_hash(prepared, 8)
+    prepared.train = np.flip(prepared.train).copy()
+    assert before != _images_hash(prepared, 8)

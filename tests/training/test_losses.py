@@ -1,0 +1,46 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pigan.models.discriminator import Judgement
+from pigan.training.losses import discriminator_loss, generator_loss, identity_loss, r1_penalty, top_fraction
+
+
+def test_adversarial_losses_are_the_log_likelihoods():
+    real, fake = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.2])
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    expected = -sum(math.log(1 - sigmoid(x)) for x in (1.0, 0.2)) / 2 - sum(math.log(sigmoid(x)) for x in (0.3, -2.0)) / 2
+    assert float(discriminator_loss(real, fake)) == pytest.approx(expected)
+    weights = torch.tensor([0.5, 0.5])
+    assert float(generator_loss(fake, weights)) == pytest.approx(-sum(math.log(sigmoid(x)) for x in (1.0, 0.2)) / 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_r1_of_a_quadratic_is_the_closed_form(scale):
+    images = torch.rand((3, 3, 2, 2), dtype=torch.float32, requires_grad=True)
+    logits = (images**2).flatten(1).sum(1)  # gradient 2 x
+    expected = (4 * images.detach() ** 2).flatten(1).sum(1).mean()
+    penalty = r1_penalty(logits, images, scale)
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(penalty, images)
+    assert torch.allclose(gradient, 8 * images.detach() / 3, rtol=1e-4)
+
+
+@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=20, unique=True), st.floats(0.01, 1.0))
+def test_top_fraction_averages_over_the_best(values, fraction):
+    weights = top_fraction(torch.tensor(values), fraction)
+    count = math.ceil(fraction * len(values))
+    best = sorted(values, reverse=True)[:count]
+    assert float((weights * torch.tensor(values)).sum()) == pytest.approx(sum(best) / count, abs=1e-4)
+    assert int((weights > 0).sum()) == count and float(weights.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_identity_loss_weighs_latent_and_pose():
+    judged = Judgement(torch.zeros(2), torch.zeros(2, 3), torch.ones(2, 2))
+    latent, pose = torch.full((2, 3), 2.0), torch.zeros(2, 2)
+    assert float(identity_loss(judged, latent, pose, 0.5, 3.0)) == pytest.approx(0.5 * 4 + 3.0 * 1)
+    assert float(identity_loss(judged, latent, pose, 0.0, 0.0)) == 0
+    assert float(identity_loss(Judgement(torch.zeros(2), None, None), latent, pose, 1.0, 1.0)) == 0

@@ -1,0 +1,131 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from pigan.errors import PiganError
+from pigan.training.curriculum import schedule
+from pigan.training.loop import save_checkpoint
+from pigan.training.state import describe, initial_state, load_generator, load_state
+from pigan.training.step import training_step
+
+CPU = torch.device("cpu")
+
+
+def trained(params, steps=2):
+    state = initial_state(params, CPU, 0)
+    stage = params.curriculum.stages["r8"]
+    for step in range(steps):
+        real = torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(step)) * 2 - 1
+        training_step(state, params, schedule(params.training, stage, step, step), real, 1, 0)
+    return state
+
+
+def test_everything_that_training_changes_comes_back(tiny_params, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    state = trained(tiny_params)
+    save_checkpoint(path, tiny_params, state)
+    again = initial_state(tiny_params, CPU, 99)
+    load_state(path, again, tiny_params)
+    for name, module in state.modules().items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, again.modules()[name].state_dict()[key]), (name, key)
+    real = torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(9)) * 2 - 1
+    values = schedule(tiny_params.training, tiny_params.curriculum.stages["r8"], 2, 2)
+    for one in (state, again):
+        training_step(one, tiny_params, values, real, 1, 0)
+    assert vars(again.counters) == vars(state.counters)
+    # the optimisers' moments came back too, or the next step would differ
+    for one, other in zip(state.discriminator.parameters(), again.discriminator.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_same_state_same_bytes_and_no_pickle(tiny_params, tmp_path):
+    for name in ("a", "b"):
+        save_checkpoint(tmp_path / name, tiny_params, trained(tiny_params))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safe_open(tmp_path / "a", framework="pt") as handle:
+        assert {name.split(".")[0] for name in handle.keys()} == {  # noqa: SIM118
+            "generator",
+            "ema",
+            "ema_slow",
+            "discriminator",
+            "optimizer_generator",
+            "optimizer_discriminator",
+        }
+
+
+def test_averaged_and_raw_weights_can_be_asked_for(tiny_params, tmp_path):
+    state = trained(tiny_params)
+    save_checkpoint(tmp_path / "c", tiny_params, state)
+    for weights, module in (("ema", state.ema), ("ema_slow", state.ema_slow), ("raw", state.generator)):
+        loaded = load_generator(tmp_path / "c", tiny_params, weights, CPU)
+        assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), module.parameters(), strict=True))
+
+
+def test_checkpoint_of_another_architecture_names_the_difference(tiny_params, tmp_path):
+    save_checkpoint(tmp_path / "c", tiny_params, trained(tiny_params, 0))
+    wider = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update={"hidden": 16})})
+    with pytest.raises(PiganError, match=r"made with model\.hidden 8, params say 16"):
+        load_generator(tmp_path / "c", wider, "ema", CPU)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "foreign", "old"])
+def test_damaged_or_foreign_file_is_one_line(tiny_params, tmp_path, damage):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, tiny_params, trained(tiny_params, 0))
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "text":
+        path.write_text("no checkpoint")
+    elif damage == "foreign":
+        from safetensors.torch import save_file
+
+        save_file({"x": torch.zeros(1)}, path)
+    else:
+        data = path.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 0')
+        path.write_bytes(data)
+    with pytest.raises(PiganError, match="(no checkpoint of pigan|format 0)") as caught:
+        describe(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_says_what_to_run(tmp_path):
+    with pytest.raises(PiganError, match="run the stage that writes it first"):
+        describe(tmp_path / "none")
+
+
+def test_weights_that_are_not_finite_are_never_saved(tiny_params, tmp_path):
+    state = trained(tiny_params, 0)
+    path = tmp_path / "c"
+    save_checkpoint(path, tiny_params, state)
+    before = path.read_bytes()
+    with torch.no_grad():
+        next(state.generator.parameters())[0] = torch.nan
+    with pytest.raises(PiganError, match="not finite"):
+        save_checkpoint(path, tiny_params, state)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs mount")
+def test_full_disk_leaves_the_checkpoint_before(tiny_params, tmp_path, small_disk):
+    state = trained(tiny_params, 0)
+    path = small_disk / "c"
+    save_checkpoint(path, tiny_params, state)
+    before = path.read_bytes()
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, pytest.raises(OSError, match="No space"):
+        while True:
+            ballast.write(b"x" * 4096)
+    with pytest.raises(PiganError, match="the disk is full; free some space"):
+        save_checkpoint(path, tiny_params, state)
+    assert path.read_bytes() == before and sorted(p.name for p in small_disk.iterdir()) == ["ballast", "c"]
+
+
+def test_description_is_plain_json(tiny_params, tmp_path):
+    save_checkpoint(tmp_path / "c", tiny_params, trained(tiny_params, 1))
+    description = describe(tmp_path / "c")
+    assert json.loads(json.dumps(description)) == description
+    assert description["counters"] == {"global_step": 1, "step": 1, "images_seen": 4}
+    assert "seconds" not in description  # the same for an interrupted and an uninterrupted run
