@@ -1,7 +1,9 @@
 # make help   tells what there is.
 SHELL := /bin/bash
 PYTHON ?= python3
-CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+CORES ?= 8
+# no more trainings at a time than the machine has processors
+CPUS := $(shell getconf _NPROCESSORS_ONLN)
 BIN := $(CURDIR)/.venv/bin
 # the engines start the bare word `pigan`
 export PATH := $(BIN):$(PATH)
@@ -35,7 +37,10 @@ report: .venv/.installed ## run what is not up to date (Snakemake) and tell wher
 		echo "They are those of dvc.lock: taken over."; \
 		$(take_over) || exit 1; \
 	fi; \
-	if ! grep '^Nothing to be done' <<< "$$plan"; then snakemake --cores $(CORES) --quiet host reason -- report; fi
+	if ! grep '^Nothing to be done' <<< "$$plan"; then \
+		snakemake --cores $(CORES) --resources cpu=$(CPUS) --prioritize $$(python -c '$(MAIN)') --quiet host reason \
+			-- report; \
+	fi
 	@echo "The report: file://$(CURDIR)/reports/$$(python -c '$(EXPERIMENT)')/report.html"
 
 .PHONY: repro
@@ -93,8 +98,6 @@ idle = $(if $(filter snakemake,$1),\
 take_over = { said=$$(snakemake --cores 1 --touch --forceall 2>&1) || { tail -n 20 <<< "$$said" >&2; false; }; }
 
 EXPERIMENT := from pathlib import Path; from pigan.config import load; print(load(Path("params.yaml")).experiment)
-
-# without a GPU, a third of the time of training can go into page faults and into threads that wait for each other
-report repro: export OMP_WAIT_POLICY ?= passive
-report repro: export MALLOC_MMAP_MAX_ ?= 0
-report repro: export MALLOC_TRIM_THRESHOLD_ ?= 100000000000
+# the arm of the verdict, which may train longest, goes first, so that the others run beside it
+MAIN := from pathlib import Path; from pigan.config import load; p = load(Path("params.yaml")); \
+	print(f"runs/{p.dataset.name}/{p.report.main_arm}/seed{p.seeds[0]}/metrics.json")

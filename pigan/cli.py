@@ -1,4 +1,7 @@
-"""The command line: one sub-command a stage, and the params they start from. Heavy imports wait until they are needed."""
+"""The command line: one sub-command a stage, and the params they start from.
+
+Heavy imports wait inside the commands, so that `pigan params` and `--help` answer at once.
+"""
 
 import os
 import sys
@@ -13,7 +16,7 @@ from pigan.errors import PiganError
 
 app = typer.Typer(
     name="pigan",
-    help="Train, evaluate, ablate and report on pi-GAN (arXiv 2012.00926), stage by stage or with `dvc repro` / `snakemake`.",
+    help="Train, evaluate, ablate and report on pi-GAN (arXiv 2012.00926). DVC and Snakemake call these commands.",
     epilog="Start with `pigan params demo > params.yaml`, then `make report`.",
     no_args_is_help=True,
     add_completion=False,
@@ -68,7 +71,9 @@ def params(
 
 
 @app.command()
-def download(out: Annotated[Path, typer.Option("--out", help="data/raw/<dataset>")], params: ParamsFile = PARAMS) -> None:
+def download(
+    out: Annotated[Path, typer.Option("--out", help="data/raw/<dataset>")], params: ParamsFile = PARAMS
+) -> None:
     """Fetch the dataset, or render the embedded one."""
     loaded = config.load(params)
     from pigan.data.download import download as run

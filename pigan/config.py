@@ -154,6 +154,7 @@ class Link(Section):
 
     @property
     def name(self) -> str:
+        """The stage's key in `stages`, and its folder below runs/."""
         return f"r{self.resolution}"
 
 
@@ -172,7 +173,9 @@ class Stage(Section):
     @model_validator(mode="after")
     def _parts_are_equal(self) -> "Stage":
         if self.batch_size % self.micro_batches:
-            raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of micro_batches ({self.micro_batches})")
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of micro_batches ({self.micro_batches})"
+            )
         return self
 
 
@@ -288,7 +291,8 @@ class Params(Section):
     def _sections_agree(self) -> "Params":
         if self.generate.checkpoint not in self.curriculum.stages:
             raise ValueError(
-                f"generate.checkpoint: {self.generate.checkpoint} is no stage; there are {', '.join(self.curriculum.stages)}"
+                f"generate.checkpoint: {self.generate.checkpoint} is no stage; "
+                f"there are {', '.join(self.curriculum.stages)}"
             )
         if self.report.main_arm not in self.arms:
             raise ValueError(f"report.main_arm: no arm {self.report.main_arm}; there are {', '.join(self.arms)}")
@@ -311,7 +315,8 @@ class Params(Section):
         for section in overrides:
             if section not in ARM_SECTIONS:
                 raise ParamsError(f"arms.{arm}.{section}: an arm changes only {', '.join(ARM_SECTIONS)}")
-        if "order" in overrides.get("curriculum", {}):
+        curriculum = overrides.get("curriculum")
+        if isinstance(curriculum, Mapping) and "order" in curriculum:
             raise ParamsError(f"arms.{arm}.curriculum.order: all arms share one order; set `steps: 0` to skip a stage")
         merged = merge(self.model_dump(), overrides)
         return parse(merged, where=f"arm {arm}")
@@ -427,5 +432,7 @@ def _known_keys(place: list[str]) -> list[str]:
         elif isinstance(section, type) and issubclass(section, Section):
             section = section.model_fields[part].annotation
         options = getattr(section, "__args__", ())
-        section = next((option for option in options if isinstance(option, type) and issubclass(option, Section)), section)
+        section = next(
+            (option for option in options if isinstance(option, type) and issubclass(option, Section)), section
+        )
     return list(section.model_fields) if isinstance(section, type) and issubclass(section, Section) else []

@@ -47,15 +47,20 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         temporary.chmod(0o777 & ~_umask())
+    old = temporary.with_name(f"{temporary.name}.old")
     try:
         with _explained(path):
             yield temporary
             if path.is_symlink() or path.is_file():
                 path.unlink()
             elif path.exists():
-                shutil.rmtree(path)
+                # deleted in place, it would be a directory with half its files if we were killed meanwhile
+                os.replace(path, old)
             os.replace(temporary, path)
     finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -93,7 +98,9 @@ def _explained(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PiganError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise PiganError(f"{path}: no permission to write here; choose another folder or change its rights") from error
+            raise PiganError(
+                f"{path}: no permission to write here; choose another folder or change its rights"
+            ) from error
         raise
 
 

@@ -80,7 +80,7 @@ def find_images(folder: Path) -> list[str]:
 
 
 def _take(source: Path, names: Iterable[str], out: Path) -> None:
-    """Copies under the same relative names; links would let DVC, which owns what is here, write-protect the originals."""
+    """Copies under the same relative names; through links DVC could write-protect the originals."""
     listed = list(names)
     for name in track(listed, len(listed), "download", "file"):
         target = out / name

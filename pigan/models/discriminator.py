@@ -4,6 +4,7 @@ Residual blocks halve the image down to 2 x 2; an image enters at its own resolu
 layer, and a newly grown input layer fades in over the one below it.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ class Discriminator(nn.Module):
         widths = [channels_at(side, config) for side in self.sides]
         # one block a side above 2 px, one input layer a side
         self.blocks = nn.ModuleList(
-            ResidualBlock(config.kind, wide, wider) for wide, wider in zip(widths[:-1], widths[1:], strict=True)
+            ResidualBlock(config.kind, wide, wider) for wide, wider in itertools.pairwise(widths)
         )
         self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(3, wide, 1), nn.LeakyReLU(SLOPE)) for wide in widths)
         outputs = 1 + z_dim + POSE_ANGLES if config.encoder else 1

@@ -1,5 +1,7 @@
 """From latents to the codes that condition a field (arXiv 2012.00926, section 3.1)."""
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ class MappingNetwork(nn.Sequential):
     def __init__(self, z_dim: int, hidden: int, layers: int, code_size: int) -> None:
         widths = [z_dim] + [hidden] * layers
         modules: list[nn.Module] = []
-        for wide, wider in zip(widths[:-1], widths[1:], strict=True):
+        for wide, wider in itertools.pairwise(widths):
             modules += [nn.Linear(wide, wider), nn.LeakyReLU(SLOPE)]
         last = nn.Linear(hidden, code_size)
         super().__init__(*modules, last)
@@ -24,9 +26,7 @@ class MappingNetwork(nn.Sequential):
             last.weight.mul_(0.25)
 
 
-def draw_latents(
-    count: int, z_dim: int, distribution: str, generator: torch.Generator
-) -> Float[Tensor, "count z"]:
+def draw_latents(count: int, z_dim: int, distribution: str, generator: torch.Generator) -> Float[Tensor, "count z"]:
     """Latents from N(0, I) (`gaussian`) or U(-1, 1) (`uniform`), on the generator's device."""
     if distribution == "uniform":
         return 2 * torch.rand((count, z_dim), generator=generator, device=generator.device) - 1

@@ -42,7 +42,7 @@ class FilmSirenField(nn.Module):
         self.density_head = nn.Linear(hidden, 1)
         self.colour_layer = nn.Linear(3 + hidden, hidden)
         self.colour_head = nn.Linear(hidden, 3)
-        for linear in self.sine_linears()[1:] + [self.density_head, self.colour_head]:
+        for linear in [*self.sine_linears()[1:], self.density_head, self.colour_head]:
             sine_init_(linear)
         first_layer_init_(self.sine_linears()[0])
 

@@ -37,7 +37,9 @@ def text(name: str) -> str:
     writer = YAML()
     writer.indent(mapping=2, sequence=4, offset=2)
     writer.width = 4096
-    writer.representer.add_representer(type(None), lambda yaml, _: yaml.represent_scalar("tag:yaml.org,2002:null", "null"))
+    writer.representer.add_representer(
+        type(None), lambda yaml, _: yaml.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     values = writer.load(base)
     _apply(values, _changes()[name])
     stream = io.StringIO()

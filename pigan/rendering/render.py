@@ -31,7 +31,11 @@ class RayRandomness(NamedTuple):
 
     def part(self, which: slice) -> "RayRandomness":
         """The same for some of the batch."""
-        return RayRandomness(*(None if values is None else values[which] for values in self))
+
+        def some(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[which]
+
+        return RayRandomness(self.jitter[which], some(self.coarse_noise), some(self.uniform), some(self.noise))
 
 
 class RaySettings(NamedTuple):

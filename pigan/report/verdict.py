@@ -72,6 +72,12 @@ def cautions(collected: Collected, ablation: pd.DataFrame) -> list[str]:
         notes.append("One seed: differences may be noise." if compared else "One seed: the numbers may be luck.")
     elif compared:
         notes.extend(_close_calls(collected, ablation))
+    seen = [run.images_seen for run in collected.runs]
+    if compared and min(seen) != max(seen):
+        notes.append(
+            f"The arms were not trained equally: they saw {min(seen):,} to {max(seen):,} images, "
+            "so their differences also show how long each was trained."
+        )
     if params.evaluate.extractor != "inception":
         name = EXTRACTOR_NAMES[params.evaluate.extractor]
         notes.append(

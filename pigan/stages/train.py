@@ -9,7 +9,7 @@ from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.errors import PiganError
 from pigan.files import sha256_file
-from pigan.runtime import choose_device, generator_for, seed_of, prepare_process
+from pigan.runtime import choose_device, generator_for, prepare_process, seed_of
 from pigan.synthesis.pictures import sample_sheet
 from pigan.training.loop import (
     CHECKPOINT,

@@ -122,7 +122,7 @@ def normal_colours(
     right, down = np.gradient(points, axis=2), np.gradient(points, axis=1)
     normals = np.cross(down, right)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    known = np.isfinite(normals).all(-1)
+    known = np.isfinite(normals.sum(-1))
     colours = (np.nan_to_num(normals) * 127.5 + 127.5).round().astype(np.uint8)
     return np.where(known[..., None], colours, np.uint8(PAPER))
 

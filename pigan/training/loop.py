@@ -110,7 +110,9 @@ def train(
                 log.flush()
                 for name in ("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second"):
                     board.add_scalar(name, line[name], counters.global_step)
-                bar.advance(0, loss_d=f"{line['loss_d']:.2f}", loss_g=f"{line['loss_g']:.2f}", img_s=f"{images_per_second:.1f}")
+                bar.advance(
+                    0, loss_d=f"{line['loss_d']:.2f}", loss_g=f"{line['loss_g']:.2f}", img_s=f"{images_per_second:.1f}"
+                )
             bar.advance()
             if counters.step % training.sample_steps == 0:
                 draw_samples(state.ema, run.work / "samples" / f"step_{counters.step:07d}.png")
@@ -133,7 +135,9 @@ def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
             if description.get("key") == key:
                 load_state(progress, state, params)
                 _cut_log(run.work / LOG, state.counters.step)
-                print(f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True)
+                print(
+                    f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True
+                )
                 return float(description["seconds"])
             print(f"{progress}: belongs to other params, data or starting weights; starting afresh", flush=True)
         except PiganError as error:
@@ -232,11 +236,9 @@ def _log_line(
 
 def _cut_log(path: Path, step: int) -> None:
     """Drops log lines of steps after the checkpoint that training goes on from."""
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []:
-        # the last line may be cut off in the middle
-        if line.endswith("\n") and json.loads(line)["step"] <= step:
-            kept.append(line)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    # the last line may be cut off in the middle
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     path.write_text("".join(kept), encoding="utf-8")
 
 

@@ -64,7 +64,7 @@ def initial_state(params: Params, device: torch.device, seed: int) -> TrainingSt
     """Freshly initialised networks; the same seed gives the same weights on every device."""
     with torch.random.fork_rng(devices=[]):
         # PyTorch's initialisers draw from the global generator, which this restores afterwards
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         generator = Generator(params.model)
         top = params.curriculum.order[-1].resolution
         discriminator = Discriminator(params.model.discriminator, params.model.z_dim, top)
@@ -80,7 +80,9 @@ def initial_state(params: Params, device: torch.device, seed: int) -> TrainingSt
         ema=copy.deepcopy(generator).requires_grad_(False),
         ema_slow=copy.deepcopy(generator).requires_grad_(False),
         discriminator=discriminator,
-        optimizer_generator=torch.optim.Adam([group for group in rates if group["params"]], betas=(first, second), fused=True),
+        optimizer_generator=torch.optim.Adam(
+            [group for group in rates if group["params"]], betas=(first, second), fused=True
+        ),
         optimizer_discriminator=torch.optim.Adam(discriminator.parameters(), betas=(first, second), fused=True),
         scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
     )
@@ -192,7 +194,8 @@ def _read(path: Path, prefix: str) -> dict[str, Tensor]:
     """The tensors below `prefix`, which their names lose."""
     with safe_open(path, framework="pt") as handle:
         start = f"{prefix}." if prefix else ""
-        return {name.removeprefix(start): handle.get_tensor(name) for name in handle.keys() if name.startswith(start)}
+        names = [name for name in handle.keys() if name.startswith(start)]  # noqa: SIM118 (no mapping)
+        return {name.removeprefix(start): handle.get_tensor(name) for name in names}
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

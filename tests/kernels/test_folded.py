@@ -28,7 +28,10 @@ def reference(generator, z, points, directions):
 
 def gradients(generator, rgb, density):
     random = torch.Generator().manual_seed(1)
-    towards_rgb, towards_density = torch.randn(rgb.shape, generator=random), torch.randn(density.shape, generator=random)
+    towards_rgb, towards_density = (
+        torch.randn(rgb.shape, generator=random),
+        torch.randn(density.shape, generator=random),
+    )
     generator.zero_grad()
     ((rgb * towards_rgb).sum() + (density * towards_density).sum()).backward()
     return torch.cat([p.grad.double().flatten() for p in generator.parameters()])
@@ -62,7 +65,9 @@ def test_folded_weights_of_one_image_are_a_plain_siren(tiny_params):
     x = torch.sin(points @ weights[0] + biases[0])
     gamma, phase = generator.field.modulation(code)
     first = generator.field.layers[0]
-    assert torch.allclose(x, torch.sin(gamma[:, 0] * first(points * generator.field.coordinate_scale) + phase[:, 0]), atol=1e-5)
+    assert torch.allclose(
+        x, torch.sin(gamma[:, 0] * first(points * generator.field.coordinate_scale) + phase[:, 0]), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", ["concat-siren", "relu-pe"])
@@ -89,9 +94,7 @@ def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize(
-    ("dtype", "gradient"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)]
-)
+@pytest.mark.parametrize(("dtype", "gradient"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)])
 def test_folded_field_on_the_gpu(paper_model, dtype, gradient):
     generator, z, points, directions = paper_inputs(paper_model)
     double, rgb64, density64 = reference(generator, z, points, directions)
@@ -99,7 +102,10 @@ def test_folded_field_on_the_gpu(paper_model, dtype, gradient):
     on_gpu = generator.cuda()
     rgb, density = field_of(on_gpu, on_gpu.mapping(z.cuda()), dtype)(points.cuda(), directions.cuda())
     random = torch.Generator().manual_seed(1)
-    towards_rgb, towards_density = torch.randn(rgb.shape, generator=random), torch.randn(density.shape, generator=random)
+    towards_rgb, towards_density = (
+        torch.randn(rgb.shape, generator=random),
+        torch.randn(density.shape, generator=random),
+    )
     ((rgb * towards_rgb.cuda()).sum() + (density * towards_density.cuda()).sum()).backward()
     got = torch.cat([p.grad.double().flatten().cpu() for p in on_gpu.parameters()])
     assert float((got - expected).norm() / expected.norm()) < gradient

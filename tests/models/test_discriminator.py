@@ -15,7 +15,11 @@ def config(kind: str, encoder: bool, width: float = 1.0, top: int = 400) -> Disc
 @pytest.mark.parametrize(
     ("kind", "encoder", "top", "parameters"),
     # the authors' strided network also holds 1,200 weights that nothing uses
-    [("progressive", True, 512, 12_825_523), ("ccs", True, 256, 13_291_075), ("strided", False, 256, 12_805_489 - 1200)],
+    [
+        ("progressive", True, 512, 12_825_523),
+        ("ccs", True, 256, 13_291_075),
+        ("strided", False, 256, 12_805_489 - 1200),
+    ],
 )
 def test_paper_networks_have_the_published_sizes(kind, encoder, top, parameters):
     with torch.device("meta"):

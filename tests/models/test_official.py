@@ -64,6 +64,8 @@ def test_discriminator_weights_fit(paper_model):
 
 
 def test_unused_layer_is_left_out_and_foreign_names_are_refused():
-    assert discriminator_from_official(empty({"pose_layer.weight": (400, 2), "final_layer.bias": (1,)})).keys() == {"final.bias"}
+    assert discriminator_from_official(empty({"pose_layer.weight": (400, 2), "final_layer.bias": (1,)})).keys() == {
+        "final.bias"
+    }
     with pytest.raises(PiganError, match=r"to_rgb\.weight: no weight of the authors"):
         generator_from_official({"to_rgb.weight": torch.zeros(1)})

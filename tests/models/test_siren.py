@@ -15,7 +15,9 @@ def literal_film_siren(field, point, direction, frequencies, phases):
         x = torch.sin((15 * frequencies[i] + 30) * (layer.weight @ x + layer.bias) + phases[i])
     density = field.density_head.weight @ x + field.density_head.bias
     joined = torch.cat((direction, x))
-    x = torch.sin((15 * frequencies[-1] + 30) * (field.colour_layer.weight @ joined + field.colour_layer.bias) + phases[-1])
+    x = torch.sin(
+        (15 * frequencies[-1] + 30) * (field.colour_layer.weight @ joined + field.colour_layer.bias) + phases[-1]
+    )
     return 1 / (1 + torch.exp(-(field.colour_head.weight @ x + field.colour_head.bias))), density[0]
 
 
@@ -70,7 +72,7 @@ def test_every_field_gives_colours_and_depends_on_its_code(tiny_params, kind):
     directions = torch.tensor([0.0, 0, -1]).expand_as(points)
     rgb, density = generator(points, directions, generator.mapping(z))
     assert rgb.shape == (2, 50, 3) and density.shape == (2, 50)
-    assert 0 <= float(rgb.min()) and float(rgb.max()) <= 1
+    assert float(rgb.min()) >= 0 and float(rgb.max()) <= 1
     assert not torch.allclose(density[0], density[1])
 
 
@@ -106,4 +108,8 @@ def test_locked_views_all_look_alike():
 
 
 def test_paper_fixture_is_the_celeba_model(paper_model):
-    assert isinstance(paper_model, Model) and (paper_model.hidden, paper_model.layers, paper_model.z_dim) == (256, 8, 256)
+    assert isinstance(paper_model, Model) and (paper_model.hidden, paper_model.layers, paper_model.z_dim) == (
+        256,
+        8,
+        256,
+    )

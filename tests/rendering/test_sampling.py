@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ WEIGHTS = arrays.arrays(np.float32, st.integers(4, 12), elements=st.floats(0, 1,
 
 def literal_importance(depths, weights, u):
     """One ray, one sample at a time."""
-    edges = [(a + b) / 2 for a, b in zip(depths[:-1], depths[1:], strict=True)]
+    edges = [(a + b) / 2 for a, b in itertools.pairwise(depths)]
     mass = [w + 2e-5 for w in weights[1:-1]]
     total, found = sum(mass), []
     for place in u:
@@ -43,7 +45,9 @@ def test_jittered_samples_stay_in_their_strata_and_in_order(jitter):
 def test_importance_sampling_equals_the_literal_inverse(weights, data):
     depths = np.linspace(1, 2, len(weights))
     u = data.draw(arrays.arrays(np.float32, (5,), elements=st.floats(0.001, 0.998, width=32)))
-    got = importance_depths(torch.tensor(depths, dtype=torch.float64), torch.tensor(weights).double(), torch.tensor(u).double())
+    got = importance_depths(
+        torch.tensor(depths, dtype=torch.float64), torch.tensor(weights).double(), torch.tensor(u).double()
+    )
     expected = literal_importance(depths, weights.astype(float), u.astype(float))
     np.testing.assert_allclose(got.numpy(), expected, atol=2e-4)
 

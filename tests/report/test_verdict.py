@@ -66,3 +66,15 @@ def test_unequal_protocols_are_called_out(demo: Params, run_tree: Tree, key: str
     assert f"The runs were not all measured alike: they differ in {key}." in cautions(
         collected, ablation_table(collected)
     )
+
+
+def test_unequal_training_is_called_out(demo: Params, run_tree: Tree) -> None:
+    data, runs = run_tree(demo)
+    collected = collect(demo, data, runs)
+    # without the first resolution an arm sees fewer images
+    notes = cautions(collected, ablation_table(collected))
+    assert any("not trained equally: they saw 4,000 to 18,400 images" in note for note in notes)
+    for path in runs.glob("*/seed0/r32/state.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"images_seen": 18_400}))
+    collected = collect(demo, data, runs)
+    assert not any("not trained equally" in note for note in cautions(collected, ablation_table(collected)))

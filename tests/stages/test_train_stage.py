@@ -52,7 +52,9 @@ def project(tiny_params, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(project):
-    done = subprocess.run(train_command("runs/whole"), cwd=project, capture_output=True, text=True, env=work(project, "whole"))
+    done = subprocess.run(
+        train_command("runs/whole"), cwd=project, capture_output=True, text=True, env=work(project, "whole")
+    )
     assert done.returncode == 0, done.stderr
     return project / "runs/whole"
 
@@ -66,7 +68,11 @@ def lines(path: Path) -> list[dict]:
 
 
 def test_outputs_are_a_checkpoint_a_description_and_a_log(project, uninterrupted):
-    assert sorted(path.name for path in uninterrupted.iterdir()) == ["checkpoint.safetensors", "log.jsonl", "state.json"]
+    assert sorted(path.name for path in uninterrupted.iterdir()) == [
+        "checkpoint.safetensors",
+        "log.jsonl",
+        "state.json",
+    ]
     state = json.loads((uninterrupted / "state.json").read_text())
     assert (state["step"], state["global_step"], state["images_seen"]) == (STEPS, STEPS, 4 * STEPS)
     log = lines(uninterrupted / "log.jsonl")
@@ -83,7 +89,9 @@ def test_killed_at_random_steps_it_ends_with_the_same_bits(project, uninterrupte
     log = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8/log.jsonl"
     kills = 0
     for target in sorted(draw.sample(range(2, STEPS - 8), 2)):
-        process = subprocess.Popen(train_command(out), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            train_command(out), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while process.poll() is None:
             reached = log.read_text().count("\n") * 2 if log.exists() else 0
             if reached >= target:
@@ -118,13 +126,17 @@ def test_a_signal_saves_and_leaves(project, uninterrupted, number):
     assert process.returncode == 128 + number and "the checkpoint is saved, run again to go on" in said
     done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
     assert done.returncode == 0 and "resuming" in done.stdout
-    assert sha256_file(project / out / "checkpoint.safetensors") == sha256_file(uninterrupted / "checkpoint.safetensors")
+    assert sha256_file(project / out / "checkpoint.safetensors") == sha256_file(
+        uninterrupted / "checkpoint.safetensors"
+    )
 
 
 def test_other_params_start_afresh_and_say_so(project, uninterrupted, tmp_path):
     place = work(project, "stale")
     state = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8"
-    process = subprocess.Popen(train_command("runs/stale"), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        train_command("runs/stale"), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not (state / "checkpoint.safetensors").exists():
         time.sleep(0.002)
     process.kill()
@@ -136,14 +148,18 @@ def test_other_params_start_afresh_and_say_so(project, uninterrupted, tmp_path):
         [*train_command("runs/stale"), "--params", str(changed)], cwd=project, env=place, capture_output=True, text=True
     )
     assert done.returncode == 0 and "starting afresh" in done.stdout and "resuming" not in done.stdout
-    assert sha256_file(project / "runs/stale/checkpoint.safetensors") != sha256_file(uninterrupted / "checkpoint.safetensors")
+    assert sha256_file(project / "runs/stale/checkpoint.safetensors") != sha256_file(
+        uninterrupted / "checkpoint.safetensors"
+    )
 
 
 def test_stage_of_no_steps_hands_the_weights_on(project, tmp_path):
     values = YAML(typ="safe").load(project / "params.yaml")
     changed = tmp_path / "params.yaml"
     YAML().dump(merge(values, {"curriculum": {"stages": {"r8": {"steps": 0}}}}), changed)
-    done = subprocess.run([*train_command("runs/none"), "--params", str(changed)], cwd=project, capture_output=True, text=True)
+    done = subprocess.run(
+        [*train_command("runs/none"), "--params", str(changed)], cwd=project, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     before, after = (project / folder / "checkpoint.safetensors" for folder in ("runs/init", "runs/none"))
     assert before.read_bytes() == after.read_bytes()
@@ -188,7 +204,9 @@ def test_checkpoint_of_another_architecture_is_refused(project, tmp_path):
     values = YAML(typ="safe").load(project / "params.yaml")
     changed = tmp_path / "params.yaml"
     YAML().dump(merge(values, {"model": {"hidden": 12}}), changed)
-    done = subprocess.run([*train_command("runs/wrong"), "--params", str(changed)], cwd=project, capture_output=True, text=True)
+    done = subprocess.run(
+        [*train_command("runs/wrong"), "--params", str(changed)], cwd=project, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "made with model.hidden 8, params say 12" in done.stderr
 
 

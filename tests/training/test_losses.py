@@ -12,7 +12,9 @@ from pigan.training.losses import discriminator_loss, generator_loss, identity_l
 def test_adversarial_losses_are_the_log_likelihoods():
     real, fake = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.2])
     sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
-    expected = -sum(math.log(1 - sigmoid(x)) for x in (1.0, 0.2)) / 2 - sum(math.log(sigmoid(x)) for x in (0.3, -2.0)) / 2
+    expected = (
+        -sum(math.log(1 - sigmoid(x)) for x in (1.0, 0.2)) / 2 - sum(math.log(sigmoid(x)) for x in (0.3, -2.0)) / 2
+    )
     assert float(discriminator_loss(real, fake)) == pytest.approx(expected)
     weights = torch.tensor([0.5, 0.5])
     assert float(generator_loss(fake, weights)) == pytest.approx(-sum(math.log(sigmoid(x)) for x in (1.0, 0.2)) / 2)

@@ -40,9 +40,7 @@ def generator_gradient(params, values, fakes, micro_batches, monkeypatch):
 def test_any_number_of_micro_batches_gives_the_gradient_of_the_batch(tiny_params, topk, monkeypatch):
     values = values_at(tiny_params)._replace(topk=topk)
     fakes = fakes_of(tiny_params)
-    whole, halves, singles = (
-        generator_gradient(tiny_params, values, fakes, parts, monkeypatch) for parts in (1, 2, 4)
-    )
+    whole, halves, singles = (generator_gradient(tiny_params, values, fakes, parts, monkeypatch) for parts in (1, 2, 4))
     assert float(whole.norm()) > 0
     for split in (halves, singles):
         assert float((split - whole).norm() / whole.norm()) < 1e-5
@@ -78,7 +76,9 @@ def test_discriminator_learns_to_tell_white_from_generated(tiny_params):
     real = torch.ones(4, 3, 8, 8)
     first = last = {}
     for step in range(150):
-        last = discriminator_step(state, tiny_params, values_at(tiny_params), real, fakes_of(tiny_params, use=str(step)))
+        last = discriminator_step(
+            state, tiny_params, values_at(tiny_params), real, fakes_of(tiny_params, use=str(step))
+        )
         first = first or last
     assert float(last["loss_d"]) < 0.7 * float(first["loss_d"])
 

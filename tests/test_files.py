@@ -1,0 +1,227 @@
+"""Files appear whole or not at all, and errors of the disk are one line."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pigan.errors import PiganError
+from pigan.files import atomic_directory, atomic_file, read_json, sha256_file, write_json
+
+FULL = r"out\.bin: the disk is full; free some space and run the same command again"
+REFUSED = r"out\.bin: no permission to write here; choose another folder or change its rights"
+ERRORS = [
+    (errno.ENOSPC, FULL),
+    (errno.EDQUOT, FULL),
+    (errno.EACCES, REFUSED),
+    (errno.EPERM, REFUSED),
+    (errno.EROFS, REFUSED),
+]
+Atomic = Callable[[Path], AbstractContextManager[Path]]
+
+
+def fill(temporary: Path, text: str) -> None:
+    """One file, be it the file itself or one in the directory."""
+    (temporary / "a.txt" if temporary.is_dir() else temporary).write_text(text)
+
+
+def content(path: Path) -> str:
+    return (path / "a.txt" if path.is_dir() else path).read_text()
+
+
+def raises(number: int) -> Callable[..., None]:
+    def function(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return function
+
+
+def fail_half_way(atomic: Atomic, out: Path, error: BaseException) -> None:
+    with atomic(out) as temporary:
+        fill(temporary, "half")
+        raise error
+
+
+both = pytest.mark.parametrize("atomic", [atomic_file, atomic_directory])
+
+
+@both
+def test_result_appears_at_the_end_of_the_block_in_new_folders(atomic: Atomic, tmp_path: Path) -> None:
+    out = tmp_path / "some" / "where" / "out.bin"
+    with atomic(out) as temporary:
+        fill(temporary, "new")
+        assert not out.exists() and temporary.parent == out.parent
+        assert temporary.name.startswith(".out.bin.")
+    assert content(out) == "new"
+    assert list(out.parent.iterdir()) == [out]
+
+
+@both
+def test_result_replaces_the_old_one(atomic: Atomic, tmp_path: Path) -> None:
+    out = tmp_path / "out.bin"
+    for text in ("old", "new"):
+        with atomic(out) as temporary:
+            fill(temporary, text)
+    assert content(out) == "new"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@both
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3), PiganError("told")])
+def test_failure_leaves_nothing_behind_and_the_old_result(atomic: Atomic, error: BaseException, tmp_path: Path) -> None:
+    out = tmp_path / "out.bin"
+    for old in (None, "old"):
+        if old:
+            with atomic(out) as temporary:
+                fill(temporary, old)
+        with pytest.raises(type(error)) as caught:
+            fail_half_way(atomic, out, error)
+        assert caught.value is error
+        assert list(tmp_path.iterdir()) == ([out] if old else [])
+    assert content(out) == "old"
+
+
+@both
+@pytest.mark.parametrize(("number", "told"), ERRORS)
+def test_errors_of_the_disk_are_explained(
+    atomic: Atomic, number: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.bin"
+    with atomic(out) as temporary:
+        fill(temporary, "old")
+
+    begin = "tempfile.mkstemp" if atomic is atomic_file else "tempfile.mkdtemp"
+    for function in (begin, "pathlib.Path.mkdir", "pathlib.Path.write_text"):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, raises(number))
+            with pytest.raises(PiganError, match=told) as caught, atomic(out) as temporary:
+                fill(temporary, "new")
+        assert "\n" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == [out] and content(out) == "old"
+
+
+@pytest.mark.parametrize("function", ["os.replace", "os.fsync"])
+def test_disk_that_fills_up_at_the_last_moment_keeps_the_old_file(
+    function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.bin"
+    out.write_text("old")
+    monkeypatch.setattr(function, raises(errno.ENOSPC))
+    with pytest.raises(PiganError, match=FULL), atomic_file(out) as temporary:
+        temporary.write_text("new")
+    assert list(tmp_path.iterdir()) == [out] and out.read_text() == "old"
+
+
+def test_directory_that_cannot_be_put_in_place_keeps_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out.bin", os.replace
+    with atomic_directory(out) as temporary:
+        fill(temporary, "old")
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == out and content(source) == "new":
+            raise OSError(errno.EACCES, "no")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(PiganError, match=REFUSED), atomic_directory(out) as temporary:
+        fill(temporary, "new")
+    assert list(tmp_path.iterdir()) == [out] and content(out) == "old"
+
+
+def test_old_directory_is_never_seen_half_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, deleted = tmp_path / "out.bin", []
+    for text in ("old", "new"):
+        with atomic_directory(out) as temporary:
+            fill(temporary, text)
+            # from here on, what is deleted is not what is called `out`
+            monkeypatch.setattr("shutil.rmtree", lambda path, **_: deleted.append(path))
+    assert deleted and out not in deleted and content(out) == "new"
+
+
+@both
+def test_other_errors_of_the_system_are_passed_on(atomic: Atomic, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError), atomic(tmp_path / "out.bin"):
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    assert not list(tmp_path.iterdir())
+
+
+def test_really_full_disk_is_explained(small_disk: Path) -> None:
+    out = small_disk / "out.bin"
+    out.write_bytes(b"old")
+    with pytest.raises(PiganError, match=FULL), atomic_file(out) as temporary:
+        temporary.write_bytes(bytes(4 << 20))
+    assert list(small_disk.iterdir()) == [out] and out.read_bytes() == b"old"
+
+
+@both
+def test_rights_are_those_of_any_new_file(atomic: Atomic, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic(tmp_path / "out.bin"):
+            pass
+    finally:
+        os.umask(before)
+    expected = 0o640 if atomic is atomic_file else 0o750
+    assert (tmp_path / "out.bin").stat().st_mode & 0o777 == expected
+
+
+def test_directory_replaces_a_file_or_a_link_but_not_what_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept.txt").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "file").write_text("old")
+    for name in ("link", "file"):
+        with atomic_directory(tmp_path / name) as temporary:
+            (temporary / "a.txt").write_text("new")
+        assert (tmp_path / name).is_dir() and not (tmp_path / name).is_symlink()
+    assert (tmp_path / "elsewhere" / "kept.txt").read_text() == "kept"
+
+
+def test_temporary_file_has_the_ending_that_libraries_look_at(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "picture.png") as temporary:
+        assert temporary.suffix == ".png"
+
+
+def test_json_comes_back_and_ends_with_a_line(tmp_path: Path) -> None:
+    value = {"b": [1, 2.5, None], "a": "ü"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert (tmp_path / "a.json").read_text().endswith("}\n")
+
+
+def test_json_without_a_number_is_refused_and_the_old_file_kept(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1', b"\xff\xfe"])
+def test_broken_json_is_one_line(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(PiganError, match=r"a\.json: cannot be read .* delete it and run its stage again") as caught:
+        read_json(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_json_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PiganError, match=r"a\.json: no such file; run the stage that writes it first"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(PiganError, match="cannot be read"):
+        read_json(tmp_path)
+
+
+def test_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    big = bytes(range(256)) * 5000
+    (tmp_path / "b").write_bytes(big)
+    assert sha256_file(tmp_path / "b") == hashlib.sha256(big).hexdigest()
