@@ -206,10 +206,12 @@ def test_no_mapping_is_told_where_to_start(values: Any) -> None:
 
 
 def test_arm_lays_its_changes_over_the_params() -> None:
-    params = config.parse(DEMO)
-    arm = params.for_arm("relu-pe")
-    assert (arm.model.field, arm.curriculum.stages["r16"].steps) == ("relu-pe", 250)
+    change = {"model": {"field": "relu-pe"}, "curriculum": {"stages": {"r16": {"steps": 7}}}}
+    params = config.parse({**DEMO, "arms": {"baseline": {}, "mine": change}})
+    arm = params.for_arm("mine")
+    assert (arm.model.field, arm.curriculum.stages["r16"].steps) == ("relu-pe", 7)
     assert arm.curriculum.stages["r16"].batch_size == params.curriculum.stages["r16"].batch_size
+    assert arm.curriculum.stages["r32"] == params.curriculum.stages["r32"]
     assert arm.camera == params.camera and params.for_arm("baseline") == params
 
 

@@ -12,10 +12,12 @@ FEW_IMAGES = 10_000
 
 
 def ranking(metric: Metric, ablation: pd.DataFrame) -> list[str]:
-    """Arms from best to worst by their mean over seeds; empty when the metric has no better side."""
+    """Arms from best to worst by their mean over seeds; empty when the metric has no better side or all are equal."""
     if metric.better == "neither":
         return []
     column = ablation.set_index("arm")[f"{metric.key}_mean"].dropna()
+    if len(column) > 1 and column.min() == column.max():
+        return []
     return [str(arm) for arm in column.sort_values(ascending=metric.better == "lower", kind="stable").index]
 
 

@@ -94,7 +94,7 @@ def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize(("dtype", "gradient"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)])
+@pytest.mark.parametrize(("dtype", "gradient"), [(torch.float32, 1e-4), (torch.bfloat16, 8e-2), (torch.float16, 1e-2)])
 def test_folded_field_on_the_gpu(paper_model, dtype, gradient):
     generator, z, points, directions = paper_inputs(paper_model)
     double, rgb64, density64 = reference(generator, z, points, directions)

@@ -48,11 +48,11 @@ def test_gradients_are_those_of_finite_differences():
 def test_initial_weights_are_in_the_authors_bounds():
     field = FilmSirenField(256, 8, coordinate_scale=1.0)
     first, *others = field.sine_linears()
-    assert 0.32 < float(first.weight.abs().max()) <= 1 / 3
+    assert 0.32 < first.weight.abs().max().item() <= 1 / 3
     for linear in (*others, field.density_head, field.colour_head):
         bound = math.sqrt(6 / linear.in_features) / 25
-        assert float(linear.weight.abs().max()) <= bound
-    assert float(field.layers[3].weight.abs().max()) > 0.99 * math.sqrt(6 / 256) / 25
+        assert linear.weight.abs().max().item() <= bound
+    assert field.layers[3].weight.abs().max().item() > 0.99 * math.sqrt(6 / 256) / 25
 
 
 def test_paper_network_has_the_published_size(paper_model):

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from pigan.runtime import generator_for
+from pigan.runtime import generator_for, prepare_process
 from pigan.training.curriculum import schedule
 from pigan.training.ema import update_ema
 from pigan.training.state import initial_state
@@ -127,10 +127,18 @@ def test_average_follows_the_authors_warm_up():
     assert average.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.fixture
+def deterministic():
+    """PyTorch as every stage sets it up."""
+    prepare_process(1)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_training_on_the_gpu_is_repeatable(tiny_params, precision):
+def test_training_on_the_gpu_is_repeatable(tiny_params, precision, deterministic):
     training = tiny_params.training.model_copy(update={"precision": precision})
     model = tiny_params.model.model_copy(update={"hierarchical": True})
     params = tiny_params.model_copy(update={"training": training, "model": model})

@@ -20,7 +20,7 @@ CHANGES = {
         {"real-stats", *(f"evaluate {arm}" for arm in BOTH), "report"},
     ),
     "one resolution, a number as DVC writes it": (
-        "lr_generator_end: 1.0e-4",
+        "lr_generator_end: 2.0e-4",
         "lr_generator_end: 2e-06",
         {
             *(f"train {arm} r32" for arm in BOTH),
