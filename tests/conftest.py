@@ -39,6 +39,12 @@ def tiny_params() -> config.Params:
     return config.parse(values, "tiny.yaml")
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_in_every_run() -> None:
+    """PyTorch initialises modules from its global generator; the package itself never uses it unseeded."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def tiny_file(tiny_params: config.Params, tmp_path: Path) -> Path:
     """The same as a params.yaml."""

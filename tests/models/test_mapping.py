@@ -32,4 +32,4 @@ def test_average_code_is_repeatable_and_central(tiny_params):
     first, second = (generator.average_code(2000, torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(first, second)
     other = generator.average_code(2000, torch.Generator().manual_seed(6))
-    assert float((first - other).abs().max()) < 0.1
+    assert (first - other).abs().max().item() < 0.1

@@ -72,7 +72,7 @@ def test_every_field_gives_colours_and_depends_on_its_code(tiny_params, kind):
     directions = torch.tensor([0.0, 0, -1]).expand_as(points)
     rgb, density = generator(points, directions, generator.mapping(z))
     assert rgb.shape == (2, 50, 3) and density.shape == (2, 50)
-    assert float(rgb.min()) >= 0 and float(rgb.max()) <= 1
+    assert rgb.min().item() >= 0 and rgb.max().item() <= 1
     assert not torch.allclose(density[0], density[1])
 
 
