@@ -139,9 +139,11 @@ def generator_step(
     judge.requires_grad_(False)
     weights = torch.full((batch,), 1 / batch, device=fakes.latent.device)
     if values.topk < 1 and micro_batches > 1:
-        with torch.no_grad(), _autocast(weights.device, training.precision):
-            scores = torch.cat([judge(fakes.render(state.generator, part), values.fade).logit for part in parts])
-        weights = top_fraction(scores, values.topk)
+        with torch.no_grad():
+            seen = torch.cat([fakes.render(state.generator, part) for part in parts])
+            # rays and codes are never in 16 bits, so only the judging is under autocast
+            with _autocast(seen.device, training.precision):
+                weights = top_fraction(judge(seen, values.fade).logit, values.topk)
     state.optimizer_generator.zero_grad(set_to_none=True)
     total, pose_total = torch.zeros_like(weights[0]), torch.zeros_like(weights[0])
     for part in parts:
