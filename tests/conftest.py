@@ -9,7 +9,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from pigan import config, presets
+from pigan import config, presets, sections
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
@@ -54,7 +54,7 @@ def tiny_file(tiny_params: config.Params, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def paper_model() -> config.Model:
+def paper_model() -> sections.Model:
     """The network of the paper, as the authors train it on CelebA."""
     return preset("celeba").model
 

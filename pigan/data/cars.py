@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from pigan.config import Camera, Cars
 from pigan.data.carview import CarJob, render_car
 from pigan.data.parallel import ordered_map
 from pigan.data.posed import TRANSFORMS
 from pigan.progress import track
 from pigan.rendering.cameras import look_at_origin, sample_poses
+from pigan.sections import Camera, Cars
 
 
 def render_cars(cars: Cars, camera: Camera, out: Path, workers: int = 2) -> None:

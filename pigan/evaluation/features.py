@@ -18,10 +18,10 @@ from torch_fidelity import (
     register_feature_extractor,
 )
 
-from pigan.config import Evaluate
 from pigan.errors import PiganError
 from pigan.files import sha256_file
 from pigan.progress import Progress
+from pigan.sections import Evaluate
 
 LITE0 = "efficientnet-lite0"
 LITE0_LAYER = "pooled"

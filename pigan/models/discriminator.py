@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pigan.config import DiscriminatorConfig
+from pigan.sections import DiscriminatorConfig
 
 SLOPE = 0.2
 POSE_ANGLES = 2

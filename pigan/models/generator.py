@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.config import Background, Camera, Model
 from pigan.models.mapping import MappingNetwork, draw_latents
 from pigan.models.siren import ConcatSirenField, make_field
 from pigan.rendering.render import RaySettings
+from pigan.sections import Background, Camera, Model
 
 LOCKED_DIRECTION = (0.0, 0.0, -1.0)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.config import Model
+from pigan.sections import Model
 
 FREQUENCY_SCALE = 15.0
 FREQUENCY_SHIFT = 30.0

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.config import PoseLaw
+from pigan.sections import PoseLaw
 
 POLE = 1e-5
 

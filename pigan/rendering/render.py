@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.config import Background, Camera
 from pigan.rendering.cameras import look_at_origin
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.sampling import importance_depths, merge_order, stratified_depths
 from pigan.rendering.volume import Rendering, composite, render_weights
+from pigan.sections import Background, Camera
 
 Field = Callable[
     [Float[Tensor, "batch point 3"], Float[Tensor, "batch point 3"]],

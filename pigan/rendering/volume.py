@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.config import Background
+from pigan.sections import Background
 
 LAST_INTERVAL = 1e10
 

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from pigan.config import Camera, Params
+from pigan.config import Params
 from pigan.files import atomic_file
 from pigan.models.generator import Generator
+from pigan.sections import Camera
 from pigan.synthesis.pictures import grid, save_image
 from pigan.synthesis.views import FULL_CIRCLE, draw_codes, render_views, usual_pitch
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from pigan.config import Camera, Params
+from pigan.config import Params
 from pigan.kernels.folded import field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents, truncate
@@ -17,6 +17,7 @@ from pigan.rendering.rays import distance_to_z, pixel_directions
 from pigan.rendering.render import as_images, no_randomness, render_images
 from pigan.rendering.volume import distance_variance
 from pigan.runtime import generator_for
+from pigan.sections import Camera
 
 SAMPLES_A_PASS = 1 << 19
 SOLID = 0.5

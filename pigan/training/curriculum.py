@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pigan.config import Stage, Training
+from pigan.sections import Stage, Training
 
 
 class Schedule(NamedTuple):

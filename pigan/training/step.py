@@ -4,13 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.config import Params, Precision
+from pigan.config import Params
 from pigan.kernels.folded import field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import sample_poses
 from pigan.rendering.render import RayRandomness, as_images, draw_randomness, render_images
 from pigan.runtime import generator_for
+from pigan.sections import Precision
 from pigan.training.curriculum import Schedule
 from pigan.training.ema import update_ema
 from pigan.training.losses import (

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pigan.config import DiscriminatorConfig
 from pigan.models.discriminator import CoordConv, Discriminator, ResidualBlock, channels_at
+from pigan.sections import DiscriminatorConfig
 
 
 def config(kind: str, encoder: bool, width: float = 1.0, top: int = 400) -> DiscriminatorConfig:

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from pigan.config import Model
 from pigan.models.generator import Generator, seen_directions
 from pigan.models.siren import ConcatSirenField, FilmSirenField, ReluField, positional_encoding
+from pigan.sections import Model
 
 
 def literal_film_siren(field, point, direction, frequencies, phases):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pigan import config
+from pigan import config, sections
 from pigan.models.generator import Generator
 from pigan.synthesis import video
 from pigan.synthesis.video import turntable_path, write_turntable, write_video
@@ -53,7 +53,7 @@ def test_odd_sides_are_cut_to_even_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spread", [0.0, 0.3, math.pi])
 @pytest.mark.parametrize("frames", [2, 5, 36])
 def test_turntable_path_closes_without_a_stop(
-    law: config.PoseLaw, spread: float, frames: int, tiny_params: config.Params
+    law: sections.PoseLaw, spread: float, frames: int, tiny_params: config.Params
 ) -> None:
     camera = tiny_params.camera.model_copy(update={"pose_law": law, "yaw_spread": spread, "pitch_spread": 0.2})
     path = np.array(turntable_path(camera, frames))

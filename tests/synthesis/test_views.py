@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pigan import config
+from pigan import config, sections
 from pigan.models.generator import Generator
 from pigan.synthesis import views
 from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, to_uint8, usual_pitch, yaw_sweep
@@ -17,7 +17,7 @@ LEVEL = math.pi / 2
 LAWS = ("gaussian", "uniform", "hybrid", "truncated_gaussian", "spherical_uniform", "fixed")
 
 
-def camera(tiny_params: config.Params, **changes: Any) -> config.Camera:
+def camera(tiny_params: config.Params, **changes: Any) -> sections.Camera:
     return tiny_params.camera.model_copy(update=changes)
 
 
@@ -186,7 +186,7 @@ def test_single_and_fixed_views_are_the_mean(tiny_params: config.Params) -> None
     count=st.integers(1, 9),
 )
 def test_pitches_grow_and_keep_off_the_poles(
-    tiny_params: config.Params, law: config.PoseLaw, mean: float, spread: float, count: int
+    tiny_params: config.Params, law: sections.PoseLaw, mean: float, spread: float, count: int
 ) -> None:
     chosen = camera(tiny_params, pose_law=law, pitch_mean=mean, pitch_spread=spread)
     pitches = pitch_sweep(chosen, count)

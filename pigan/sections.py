@@ -1,0 +1,254 @@
+"""The sections of params.yaml: what each value is and may be. No field has a default: every value is in the file."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Side = Annotated[int, Field(ge=4, le=512)]
+
+FieldKind = Literal["film-siren", "concat-siren", "relu-pe"]
+PoseLaw = Literal["gaussian", "uniform", "hybrid", "truncated_gaussian", "spherical_uniform", "fixed"]
+Background = Literal["none", "last", "white"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Weights = Literal["ema", "ema_slow", "raw"]
+Extractor = Literal["efficientnet_lite0", "inception"]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, unknown keys refused, no implicit conversion of strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Cars(Section):
+    """The embedded renderer of procedural cars."""
+
+    views: PositiveInt
+    views_per_car: PositiveInt
+    size: Side
+    supersampling: Annotated[int, Field(ge=1, le=8)]
+    seed: NonNegativeInt
+
+
+class Crop(Section):
+    """From any image to a square one."""
+
+    resize: PositiveInt | None
+    center: PositiveInt | None
+    filter: Literal["lanczos", "nearest"]
+    min_pixels: PositiveInt
+    background: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]
+
+
+class Dataset(Section):
+    """Where the images come from and how they are prepared."""
+
+    name: Name
+    kind: Literal["cars", "folder", "deepview"]
+    source: str | None
+    cars: Cars | None
+    crop: Crop
+    held_out: Annotated[float, Field(ge=0, le=0.5)]
+    flip: bool
+
+    @model_validator(mode="after")
+    def _kind_has_its_settings(self) -> "Dataset":
+        if self.kind == "cars" and self.cars is None:
+            raise ValueError("kind cars needs the section dataset.cars")
+        if self.kind != "cars" and not self.source:
+            raise ValueError(f"kind {self.kind} needs dataset.source, the folder that holds your images")
+        return self
+
+
+class Camera(Section):
+    """Intrinsics, ray bounds and the law poses are drawn from (radians, world units)."""
+
+    fov_degrees: Annotated[float, Field(gt=0, lt=180)]
+    align_corners: bool
+    radius: PositiveFloat
+    near: PositiveFloat
+    far: PositiveFloat
+    pose_law: PoseLaw
+    yaw_mean: float
+    yaw_spread: NonNegativeFloat
+    pitch_mean: float
+    pitch_spread: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _far_behind_near(self) -> "Camera":
+        if self.far <= self.near:
+            raise ValueError(f"far ({self.far}) must be larger than near ({self.near})")
+        return self
+
+    @property
+    def fov(self) -> float:
+        """Full opening angle, radians."""
+        return math.radians(self.fov_degrees)
+
+
+class DiscriminatorConfig(Section):
+    """Shape of the discriminator."""
+
+    kind: Literal["progressive", "ccs", "strided"]
+    encoder: bool
+    width: PositiveFloat
+    max_channels: PositiveInt
+
+
+class Model(Section):
+    """Generator and discriminator."""
+
+    field: FieldKind
+    z_dim: PositiveInt
+    z_distribution: Literal["gaussian", "uniform"]
+    hidden: PositiveInt
+    layers: PositiveInt
+    mapping_hidden: PositiveInt
+    mapping_layers: PositiveInt
+    coordinate_scale: PositiveFloat
+    samples: Annotated[int, Field(ge=2, le=1024)]
+    hierarchical: bool
+    density_activation: Literal["relu", "softplus"]
+    background: Background
+    eval_background: Background
+    lock_view_direction: bool
+    discriminator: DiscriminatorConfig
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> "Model":
+        if self.hierarchical and self.samples < 4:
+            raise ValueError(f"hierarchical sampling needs samples >= 4, not {self.samples}")
+        return self
+
+
+class Link(Section):
+    """One training stage and what it starts from."""
+
+    resolution: Side
+    after: Annotated[str, Field(pattern=r"^(init|r[0-9]+)$")]
+
+    @property
+    def name(self) -> str:
+        """The stage's key in `stages`, and its folder below runs/."""
+        return f"r{self.resolution}"
+
+
+class Stage(Section):
+    """How one resolution is trained."""
+
+    steps: NonNegativeInt
+    batch_size: PositiveInt
+    micro_batches: PositiveInt
+    lr_generator: PositiveFloat
+    lr_generator_end: PositiveFloat
+    lr_discriminator: PositiveFloat
+    lr_discriminator_end: PositiveFloat
+    fade_steps: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> "Stage":
+        if self.batch_size % self.micro_batches:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of micro_batches ({self.micro_batches})"
+            )
+        return self
+
+
+class Curriculum(Section):
+    """The progressive curriculum: one training stage a resolution."""
+
+    order: Annotated[list[Link], Field(min_length=1)]
+    stages: dict[Annotated[str, Field(pattern=r"^r[0-9]+$")], Stage]
+
+    @model_validator(mode="after")
+    def _order_is_a_chain(self) -> "Curriculum":
+        expected = ["init", *(link.name for link in self.order)][:-1]
+        for link, after in zip(self.order, expected, strict=True):
+            if link.after != after:
+                raise ValueError(f"order: {link.name} comes after {after}, so write `after: {after}`, not {link.after}")
+        names = [link.name for link in self.order]
+        if sorted(set(names)) != sorted(self.stages) or len(set(names)) != len(names):
+            raise ValueError(f"order names {', '.join(names)} but stages describes {', '.join(self.stages)}")
+        if [link.resolution for link in self.order] != sorted(link.resolution for link in self.order):
+            raise ValueError("order: resolutions must grow")
+        if any(link.resolution & (link.resolution - 1) for link in self.order):
+            raise ValueError("order: resolutions must be powers of two (4 to 512)")
+        return self
+
+
+class Training(Section):
+    """Losses, optimisation, logging."""
+
+    precision: Precision
+    threads: PositiveInt
+    r1_weight: NonNegativeFloat
+    pose_weight: NonNegativeFloat
+    latent_weight: NonNegativeFloat
+    grad_clip: PositiveFloat
+    adam_betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+    mapping_lr_scale: PositiveFloat
+    topk_interval: PositiveInt
+    topk_minimum: Annotated[float, Field(gt=0, le=1)]
+    density_noise: NonNegativeFloat
+    density_noise_steps: NonNegativeInt
+    ema_decay: Fraction
+    ema_slow_decay: Fraction
+    checkpoint_steps: PositiveInt
+    checkpoint_minutes: PositiveFloat
+    log_steps: PositiveInt
+    sample_steps: PositiveInt
+
+
+class Generate(Section):
+    """What is rendered from a trained model."""
+
+    checkpoint: Annotated[str, Field(pattern=r"^r[0-9]+$")]
+    weights: Weights
+    resolution: Side
+    images: Annotated[int, Field(ge=2)]
+    truncation: Annotated[float, Field(gt=0, le=1)]
+    sheet_truncation: Annotated[float, Field(gt=0, le=1)]
+    truncation_latents: PositiveInt
+    samples_multiplier: PositiveInt
+    consistency_latents: PositiveInt
+    sheet_side: Annotated[int, Field(ge=1, le=32)]
+    turntable_frames: Annotated[int, Field(ge=2)]
+    picture_pixels: Side
+    seed: NonNegativeInt
+
+
+class Evaluate(Section):
+    """Metrics and their protocol."""
+
+    extractor: Extractor
+    inception_weights: str | None
+    inception_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    protocol: Literal["clean", "official"]
+    real_images: Annotated[int, Field(ge=2)]
+    kid_subsets: PositiveInt
+    kid_subset_size: Annotated[int, Field(ge=2)]
+    neighbours: PositiveInt
+    batch_size: PositiveInt
+    seed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _inception_has_weights(self) -> "Evaluate":
+        if self.extractor == "inception" and not self.inception_weights:
+            raise ValueError("extractor inception needs inception_weights, the path of the 2015-12-05 weight file")
+        return self
+
+
+class Report(Section):
+    """What the report says at its top."""
+
+    title: str
+    subtitle: str
+    published: Literal["none", "celeba", "cats", "carla"]
+    main_arm: Name
