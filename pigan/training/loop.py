@@ -30,6 +30,8 @@ from pigan.training.step import training_step
 CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
 # settings that change how training is watched, not what comes out
 WATCHING = ("checkpoint_steps", "checkpoint_minutes", "log_steps", "sample_steps")
+# with fp16 the gradient scaler skips a step in which these overflow, and tries smaller ones; the log shows null
+SKIPPED_BY_SCALER = ("r1", "grad_norm_d", "grad_norm_g")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 RealImages = Callable[[int, int], Float[Tensor, "batch 3 side side"]]
@@ -109,7 +111,8 @@ def train(
                 log.write(json.dumps(line) + "\n")
                 log.flush()
                 for name in ("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second"):
-                    board.add_scalar(name, line[name], counters.global_step)
+                    if line[name] is not None:
+                        board.add_scalar(name, line[name], counters.global_step)
                 bar.advance(
                     0, loss_d=f"{line['loss_d']:.2f}", loss_g=f"{line['loss_g']:.2f}", img_s=f"{images_per_second:.1f}"
                 )
@@ -208,7 +211,7 @@ def _log_line(
     measured: dict[str, Tensor],
     seconds: float,
     images_per_second: float,
-) -> dict[str, str | int | float]:
+) -> dict[str, str | int | float | None]:
     """One line of log.jsonl; reads the measurements from the device.
 
     Raises:
@@ -216,8 +219,7 @@ def _log_line(
     """
     numbers = {name: float(value) for name, value in measured.items()}
     for name, value in numbers.items():
-        # with fp16 the gradient scaler skips steps whose gradients overflow
-        if not math.isfinite(value) and not (state.scaler.is_enabled() and name.startswith("grad_norm")):
+        if not math.isfinite(value) and not (state.scaler.is_enabled() and name in SKIPPED_BY_SCALER):
             raise PiganError(
                 f"training diverged: {name} is {value} at step {state.counters.step} of {run.arm} {run.resolution} px; "
                 f"lower its learning rates or raise training.r1_weight (last good state: {run.work / CHECKPOINT})"
@@ -229,7 +231,7 @@ def _log_line(
         **vars(state.counters),
         "seconds": round(seconds, 3),
         "images_per_second": round(images_per_second, 3),
-        **{name: value if math.isfinite(value) else 0.0 for name, value in numbers.items()},
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
         **values._asdict(),
     }
 
