@@ -24,7 +24,7 @@ help: ## this list
 	@echo "Installing into .venv (some 6 GB; about a minute on a fast line)"
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	.venv/bin/uv pip install --quiet --python .venv/bin/python -c constraints.txt -e '.[engines,dev]'
+	.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python -c constraints.txt -e '.[engines,dev]'
 	@touch $@
 
 .PHONY: report

@@ -12,7 +12,7 @@ from pigan.data.carview import CarJob, render_car
 from pigan.data.parallel import ordered_map
 from pigan.data.posed import TRANSFORMS
 from pigan.progress import track
-from pigan.rendering.cameras import look_at_origin, sample_poses
+from pigan.rendering.cameras import look_at_origin, poses_of
 from pigan.sections import Camera, Cars
 
 
@@ -57,10 +57,5 @@ def render_cars(cars: Cars, camera: Camera, out: Path, workers: int = 2) -> None
 def camera_poses(cars: Cars, camera: Camera) -> Float[np.ndarray, "views 4 4"]:
     """cam2world of every view, drawn from the camera's pose law."""
     generator = torch.Generator().manual_seed(cars.seed)
-    yaw, pitch = sample_poses(
-        camera.pose_law,
-        cars.views,
-        *(camera.yaw_mean, camera.yaw_spread, camera.pitch_mean, camera.pitch_spread),
-        generator,
-    )
+    yaw, pitch = poses_of(camera, cars.views, generator)
     return look_at_origin(yaw.double(), pitch.double(), camera.radius).numpy()

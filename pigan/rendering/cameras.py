@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.sections import PoseLaw
+from pigan.sections import Camera, PoseLaw
 
 POLE = 1e-5
 
@@ -54,6 +54,21 @@ def sample_poses(
     if law == "spherical_uniform":
         pitch = torch.arccos(1 - 2 * (pitch / math.pi).clamp(POLE, 1 - POLE))
     return yaw, pitch.clamp(POLE, math.pi - POLE)
+
+
+def poses_of(
+    camera: Camera, count: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "count"], Float[Tensor, "count"]]:
+    """Yaw and pitch (radians) of `count` cameras, drawn from the law in the params."""
+    return sample_poses(
+        camera.pose_law,
+        count,
+        camera.yaw_mean,
+        camera.yaw_spread,
+        camera.pitch_mean,
+        camera.pitch_spread,
+        generator,
+    )
 
 
 def position_on_sphere(

@@ -7,7 +7,7 @@ import torch
 
 from pigan.config import Params
 from pigan.models.generator import Generator
-from pigan.rendering.cameras import look_at_origin, sample_poses
+from pigan.rendering.cameras import look_at_origin, poses_of
 from pigan.runtime import generator_for
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
 
@@ -21,15 +21,7 @@ def write_evaluation_set(generator: Generator, params: Params, out: Path) -> int
     device = next(generator.parameters()).device
     code = draw_codes(generator, settings.images, settings.truncation, params, device, "evaluation")
     random = generator_for(device, settings.seed, "evaluation poses")
-    yaw, pitch = sample_poses(
-        camera.pose_law,
-        len(code),
-        camera.yaw_mean,
-        camera.yaw_spread,
-        camera.pitch_mean,
-        camera.pitch_spread,
-        random,
-    )
+    yaw, pitch = poses_of(camera, len(code), random)
     views = render_views(generator, code, yaw, pitch, settings.resolution, params, "evaluation images")
     np.save(out / f"images_{settings.resolution}.npy", views.images)
     np.save(out / f"depth_{settings.resolution}.npy", views.depth)

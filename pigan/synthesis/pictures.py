@@ -13,7 +13,7 @@ from torch import Tensor
 from pigan.config import Params
 from pigan.files import atomic_file, write_json
 from pigan.models.generator import Generator
-from pigan.rendering.cameras import sample_poses
+from pigan.rendering.cameras import poses_of
 from pigan.rendering.rays import pixel_directions
 from pigan.runtime import generator_for
 from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, usual_pitch, yaw_sweep
@@ -55,9 +55,7 @@ def sample_sheet(generator: Generator, params: Params, resolution: int, columns:
     camera, count = params.camera, columns**2
     code = draw_codes(generator, count, params.generate.sheet_truncation, params, device, "sheet")
     random = generator_for(device, params.generate.seed, "sheet poses")
-    yaw, pitch = sample_poses(
-        camera.pose_law, count, camera.yaw_mean, camera.yaw_spread, camera.pitch_mean, camera.pitch_spread, random
-    )
+    yaw, pitch = poses_of(camera, count, random)
     views = render_views(generator, code, yaw, pitch, resolution, params)
     save_image(path, grid(views.images, columns), scale=max(1, 128 // resolution))
 

@@ -8,7 +8,7 @@ from pigan.config import Params
 from pigan.kernels.folded import field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents
-from pigan.rendering.cameras import sample_poses
+from pigan.rendering.cameras import poses_of
 from pigan.rendering.render import RayRandomness, as_images, draw_randomness, render_images
 from pigan.runtime import generator_for
 from pigan.sections import Precision
@@ -36,15 +36,7 @@ class Fakes:
         self.params, self.resolution = params, resolution
         self.settings = ray_settings(model, camera, model.background)
         self.latent = draw_latents(batch, model.z_dim, model.z_distribution, random)
-        self.yaw, self.pitch = sample_poses(
-            camera.pose_law,
-            batch,
-            camera.yaw_mean,
-            camera.yaw_spread,
-            camera.pitch_mean,
-            camera.pitch_spread,
-            random,
-        )
+        self.yaw, self.pitch = poses_of(camera, batch, random)
         self.randomness: RayRandomness = draw_randomness(batch, resolution**2, self.settings, density_noise, random)
 
     @property
