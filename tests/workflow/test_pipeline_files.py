@@ -37,4 +37,4 @@ def test_values_from_the_command_line_are_refused(tree: Tree) -> None:
 
 
 def test_same_value_from_the_command_line_is_accepted(tree: Tree) -> None:
-    tree.snakemake("report", "--dry-run", "--config", "experiment=demo")
+    assert "rule report:" in tree.snakemake("report", "--dry-run", "--config", "experiment=demo")
