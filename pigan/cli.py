@@ -76,7 +76,7 @@ def download(
 ) -> None:
     """Fetch the dataset, or render the embedded one."""
     loaded = config.load(params)
-    from pigan.data.download import download as run
+    from pigan.data.sources.download import download as run
 
     run(loaded, out)
     _wrote(out)

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from numpy.typing import DTypeLike
 
 from pigan.config import Params
-from pigan.data.catalog import CARDS
-from pigan.data.download import find_images
+from pigan.data.sources.catalog import CARDS
+from pigan.data.sources.download import find_images
 from pigan.data.parallel import ordered_map
-from pigan.data.posed import TRANSFORMS, Frame, pose_angles, read_frames
+from pigan.data.posed.frames import TRANSFORMS, Frame, pose_angles, read_frames
 from pigan.data.square import CropJob, Cropped, CropSettings, crop_one
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json

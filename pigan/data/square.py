@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
-from pigan.data.posed import crop_depth, cropped_fov
+from pigan.data.posed.frames import crop_depth, cropped_fov
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pigan.errors import PiganError
+from pigan.sections import Depth, Meshes, Section, World
 
 BASE = "demo"
+# what the demo leaves out, below dataset
+SECTIONS: dict[str, type[Section]] = {"meshes": Meshes, "world": World, "depth": Depth}
 
 
 def _changes() -> dict[str, Any]:
@@ -53,6 +56,8 @@ def _apply(values: CommentedMap, changes: Mapping[str, Any]) -> None:
         old = values[key]
         if key == "stages":
             values[key] = _stages(old, change)
+        elif old is None and isinstance(change, Mapping):
+            values[key] = _described(SECTIONS[key], change)
         elif key != "arms" and isinstance(change, Mapping) and isinstance(old, CommentedMap):
             _apply(old, change)
             continue
@@ -62,7 +67,9 @@ def _apply(values: CommentedMap, changes: Mapping[str, Any]) -> None:
         container, place = _last_entry(values, key, old)
         if place in container.ca.items:
             new_container, new_place = _last_entry(values, key, values[key])
-            new_container.ca.items[new_place] = container.ca.items[place]
+            own = new_container.ca.items.get(new_place, [None] * 4)
+            moved = container.ca.items.pop(place)
+            new_container.ca.items[new_place] = [mine or other for mine, other in zip(own, moved, strict=True)]
 
 
 def _stages(stages: CommentedMap, changes: Mapping[str, Any]) -> CommentedMap:
@@ -74,6 +81,14 @@ def _stages(stages: CommentedMap, changes: Mapping[str, Any]) -> CommentedMap:
         new[name] = copy.deepcopy(plain if new else commented)
         new[name].update(change)
     return new
+
+
+def _described(section: type[Section], change: Mapping[str, Any]) -> CommentedMap:
+    """A section of dataset that the demo leaves out, commented with the descriptions of its fields."""
+    block: CommentedMap = _block(change)
+    for key in block:
+        block.yaml_set_comment_before_after_key(key, before=section.model_fields[key].description, indent=4)
+    return block
 
 
 def _last_entry(parent: Any, key: Any, value: Any) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pigan.data.crop import RowWriter, crop, split
-from pigan.data.download import download
+from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pigan.data.crop import crop
-from pigan.data.download import download
+from pigan.data.sources.download import download
 from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.errors import PiganError
 

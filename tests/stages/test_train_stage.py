@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pigan.config import merge
 from pigan.data.crop import crop
-from pigan.data.download import download
+from pigan.data.sources.download import download
 from pigan.files import sha256_file
 
 STEPS = 40

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pigan.data.posed import cropped_fov, pose_angles
+from pigan.data.posed.frames import cropped_fov, pose_angles
 from pigan.rendering.cameras import look_at_origin
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from pigan.data.carspec import CarSpec
-from pigan.data.solids import Material, Paint
+from pigan.data.cars.spec import CarSpec
+from pigan.data.cars.solids import Material, Paint
 
 Colour = tuple[float, float, float]
 

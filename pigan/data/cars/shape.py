@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pigan.data import carpaint
-from pigan.data.carpaint import CHROME, PLASTIC, RUBBER, plain
-from pigan.data.carspec import CarSpec, sample_spec
-from pigan.data.raytrace import Scene
-from pigan.data.solids import Solid, box, cylinder, ellipsoid, extrude, rounded
+from pigan.data.cars import paint as carpaint
+from pigan.data.cars.paint import CHROME, PLASTIC, RUBBER, plain
+from pigan.data.cars.spec import CarSpec, sample_spec
+from pigan.data.cars.raytrace import Scene
+from pigan.data.cars.solids import Solid, box, cylinder, ellipsoid, extrude, rounded
 
 SIDE, PLAN, FRONT = (0, 1), (0, 2), (2, 1)
 LONGEST = 5.4

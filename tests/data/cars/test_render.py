@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pigan.data.cars import camera_poses, render_cars
-from pigan.data.posed import read_frames
+from pigan.data.cars.render import camera_poses, render_cars
+from pigan.data.posed.frames import read_frames
 
 
 def fingerprints(folder: Path) -> dict[str, str]:

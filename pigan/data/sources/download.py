@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pigan.config import Params
-from pigan.data.cars import render_cars
-from pigan.data.posed import TRANSFORMS, read_frames
+from pigan.data.cars.render import render_cars
+from pigan.data.posed.frames import TRANSFORMS, read_frames
 from pigan.errors import PiganError
 from pigan.files import atomic_directory
 from pigan.progress import track

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from pigan.data.carshape import sample_car
-from pigan.data.raytrace import render
+from pigan.data.cars.shape import sample_car
+from pigan.data.cars.raytrace import render
 
 
 @dataclass(frozen=True, eq=False)

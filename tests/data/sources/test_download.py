@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pigan.data.download import download, find_images
+from pigan.data.sources.download import download, find_images
 from pigan.errors import PiganError
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from pigan.data.carview import CarJob, render_car
+from pigan.data.cars.view import CarJob, render_car
 from pigan.data.parallel import ordered_map
-from pigan.data.posed import TRANSFORMS
+from pigan.data.posed.frames import TRANSFORMS
 from pigan.progress import track
 from pigan.rendering.cameras import look_at_origin, poses_of
 from pigan.sections import Camera, Cars

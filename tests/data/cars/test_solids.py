@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pigan.data.carpaint import plain
-from pigan.data.solids import (
+from pigan.data.cars.paint import plain
+from pigan.data.cars.solids import (
     Solid,
     box,
     cylinder,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
-from pigan.data.solids import Material, Solid, first_hit, normals_at
+from pigan.data.cars.solids import Material, Solid, first_hit, normals_at
 
 SUN = np.array([0.42, 0.80, 0.43], np.float32) / np.float32(math.sqrt(0.42**2 + 0.80**2 + 0.43**2))
 SUN_COLOUR = np.array([[0.80], [0.78], [0.74]], np.float32)

@@ -1,0 +1,1 @@
+"""The embedded dataset: procedural cars, ray traced exactly."""

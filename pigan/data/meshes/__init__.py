@@ -1,0 +1,1 @@
+"""Folders of 3-D models, ray cast into posed views with exact depth."""

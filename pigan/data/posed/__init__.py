@@ -1,0 +1,1 @@
+"""Posed images: cameras and depth maps in the layouts that people have."""

@@ -1,0 +1,1 @@
+"""The camera guide: cameras of own data, estimated and shown."""
