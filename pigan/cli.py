@@ -38,6 +38,10 @@ ArmName = Annotated[str, typer.Option("--arm", help="Ablation arm, a key of `arm
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and noise.")]
 Data = Annotated[Path, typer.Option("--data", help="Prepared data, the output of `pigan crop`.")]
 OnDevice = Annotated[Device, typer.Option("--device", help="auto takes a GPU if there is one; cuda fails without one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes, by default one a processor; results do not depend on it."),
+]
 PARAMS = Path("params.yaml")
 
 
@@ -71,14 +75,33 @@ def params(
 
 
 @app.command()
-def download(
-    out: Annotated[Path, typer.Option("--out", help="data/raw/<dataset>")], params: ParamsFile = PARAMS
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="One kind of data; all of them without it.")] = None,
 ) -> None:
-    """Fetch the dataset, or render the embedded one."""
+    """Tell what each kind of data is: licence, terms, citation, where it comes from, how to fetch it by hand."""
+    from pigan.data.sources.catalog import describe
+
+    typer.echo(describe(name))
+
+
+@app.command()
+def download(
+    out: Annotated[Path, typer.Option("--out", help="data/raw/<dataset>")],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Archive or folder that you have already, instead of a download."),
+    ] = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="Accept the dataset's terms; remembered for later downloads.")
+    ] = False,
+    workers: Workers = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Fetch the dataset, take it from a folder or archive, or render it; an interrupted download goes on."""
     loaded = config.load(params)
     from pigan.data.sources.download import download as run
 
-    run(loaded, out)
+    run(loaded, out, source=source, accept_terms=accept_terms, workers=workers or _processors())
     _wrote(out)
 
 
@@ -86,13 +109,54 @@ def download(
 def crop(
     raw: Annotated[Path, typer.Option("--raw", help="The output of `pigan download`.")],
     out: Annotated[Path, typer.Option("--out", help="data/prepared/<dataset>")],
+    workers: Workers = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Crop and resize images into packed arrays, one a resolution; bad images are rejected by name."""
     loaded = config.load(params)
     from pigan.data.crop import crop as run
 
-    run(loaded, raw, out)
+    info = run(loaded, raw, out, workers or _processors())
+    typer.echo(f"kept {info['count']:,} of {info['found']:,} images, rejected {len(info['rejected']):,}")
+    _wrote(out)
+
+
+@app.command()
+def cameras(
+    source: Annotated[Path, typer.Argument(help="Your images, data/raw/<dataset> or data/prepared/<dataset>.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures and camera.yaml.")] = Path("cameras"),
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Suggest camera settings for own data, with pictures to judge them by; says what is measured and what assumed."""
+    loaded = config.load(params)
+    from pigan.guide.guide import guide
+
+    typer.echo(guide(loaded, source, out))
+    _wrote(out)
+
+
+@app.command(name="data-card")
+def data_card(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="The page to write, for example card.html.")],
+) -> None:
+    """One self-contained page about prepared data: counts, rejects, examples, poses, depth, near-duplicates, split."""
+    from pigan.report.datacard import make_datacard
+
+    make_datacard(data, out)
+    _wrote(out)
+
+
+@app.command(name="export-data")
+def export_data(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="The zip archive to write.")],
+    resolution: Annotated[int, typer.Option("--resolution", help="Side of the images, one that was prepared.")],
+) -> None:
+    """Write prepared data as the zip archive that EG3D and StyleGAN3 train on, cameras included."""
+    from pigan.data.export import export_eg3d
+
+    export_eg3d(data, resolution, out)
     _wrote(out)
 
 
@@ -227,6 +291,11 @@ def _fail(error: Exception, message: str, code: int) -> None:
         raise error
     print(f"pigan: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def _processors() -> int:
+    """How many this process may use, as a cluster's scheduler set it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _wrote(path: Path) -> None:

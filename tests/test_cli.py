@@ -16,6 +16,7 @@ from pigan import __version__, cli, config, presets
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
+BESIDE = ("params", "datasets", "cameras", "data-card", "export-data")
 STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "report")
 MODULE = [sys.executable, "-m", "pigan"]
 
@@ -40,12 +41,12 @@ def pigan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 def test_help_names_every_command_and_where_to_start(pigan: Any) -> None:
     code, out, _ = pigan("--help")
     assert code == 0
-    assert all(command in out for command in ("params", *STAGES))
+    assert all(command in out for command in (*BESIDE, *STAGES))
     assert "pigan params demo > params.yaml" in out and "--debug" in out
 
 
 def test_there_is_one_command_a_stage() -> None:
-    assert set(COMMANDS) == {"params", *STAGES}
+    assert set(COMMANDS) == {*BESIDE, *STAGES}
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

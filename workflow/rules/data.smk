@@ -6,6 +6,7 @@ rule download:
         directory(RAW),
     log:
         f"{LOGS}/download.log",
+    threads: 8
     resources:
         cpu=1,
         mem_mb=4000,
@@ -14,6 +15,7 @@ rule download:
         kind=PARAMS.dataset.kind,
         source=PARAMS.dataset.source,
         cars=config["dataset"]["cars"],
+        meshes=config["dataset"]["meshes"],
         camera=config["camera"],
     shell:
         "pigan download --out {output} > {log} 2>&1"
@@ -26,6 +28,7 @@ rule crop:
         directory(PREPARED),
     log:
         f"{LOGS}/crop.log",
+    threads: 8
     resources:
         cpu=1,
         mem_mb=8000,
@@ -33,7 +36,10 @@ rule crop:
     params:
         kind=PARAMS.dataset.kind,
         source=PARAMS.dataset.source,
+        world=config["dataset"]["world"],
+        depth=config["dataset"]["depth"],
         crop=config["dataset"]["crop"],
+        near_duplicates=PARAMS.dataset.near_duplicates,
         held_out=PARAMS.dataset.held_out,
         yaw_mean=PARAMS.camera.yaw_mean,
         order=ORDER,
