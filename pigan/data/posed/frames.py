@@ -1,18 +1,43 @@
-"""Posed images: NeRF-style transforms.json, and what cropping does to cameras and depth maps."""
+"""Posed images: frames and their pinhole cameras, and what a square crop does to a camera and its depth map."""
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from pigan.errors import PiganError
+from pigan.sections import World
 
 TRANSFORMS = "transforms.json"
+
+# the rotation of raw axes after which +y points up, by the raw axis that does
+TO_Y_UP: dict[str, NDArray[np.float64]] = {
+    "y": np.diag([1.0, 1.0, 1.0]),
+    "-y": np.diag([1.0, -1.0, -1.0]),
+    "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    "-z": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+}
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole without skew: shares of the image's width (fx, cx) and height (fy, cy), from its outer edges.
+
+    As EG3D writes them, so they hold at any resolution; the centre of the image is (0.5, 0.5).
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))) or min(self.fx, self.fy) <= 0:
+            raise ValueError(f"focal lengths must be positive numbers, not {self.fx} and {self.fy} of the image")
+        if not (0 < self.cx < 1 and 0 < self.cy < 1):
+            raise ValueError(f"principal point at {self.cx:.4g}, {self.cy:.4g} of the image, which is outside of it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,40 +45,48 @@ class Frame:
     """One image with its camera."""
 
     image: str
-    """Path relative to transforms.json."""
+    """Path relative to the raw folder."""
     depth: str | None
+    """The same of its depth map; see `pigan.data.posed.depth.read_depth`."""
     cam2world: Float[np.ndarray, "4 4"]
     """OpenGL: x right, y up, looks along -z."""
-    fov: float
-    """Horizontal opening angle between the image's outer edges, radians."""
+    intrinsics: Intrinsics
     object: str
     """Frames with the same value show one object."""
+    held_out: bool | None = None
+    """Whether the files' own split keeps it from training; None: they state no split."""
+    depth_unit: float | None = None
+    """Lengths of the camera files' world that the value 1 of the depth map means; None: not stated."""
+    depth_measure: Literal["z", "ray"] = "z"
+
+    @property
+    def fov(self) -> float:
+        """Horizontal opening angle between the outer edges of the whole image, radians."""
+        inside = self.intrinsics
+        return math.atan(inside.cx / inside.fx) + math.atan((1 - inside.cx) / inside.fx)
 
 
-def read_frames(folder: Path) -> list[Frame]:
-    """The frames of `folder`/transforms.json, in its order.
+def centred(fov: float, width: int, height: int) -> Intrinsics:
+    """A camera with square pixels, its principal point in the middle, that spans `fov` (radians) over the width.
 
     Raises:
-        PiganError: no such file, not JSON, no or broken frames, or an image or depth map that is not there.
+        ValueError: no angle between 0 and pi.
     """
-    path = folder / TRANSFORMS
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PiganError(f"{path}: no such file; put a NeRF-style {TRANSFORMS} beside the images") from None
-    except (OSError, ValueError) as error:
-        raise PiganError(f"{path}: cannot be read as JSON ({error}); write it again") from None
-    entries = content.get("frames") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise PiganError(f"{path}: needs `frames`, a list with one entry an image")
-    frames = []
-    for number, entry in enumerate(entries):
-        try:
-            frames.append(_frame(folder, entry, content))
-        except (KeyError, TypeError, ValueError) as error:
-            told = f"missing {error}" if isinstance(error, KeyError) else str(error)
-            raise PiganError(f"{path}: frame {number}: {told}; mend or remove this frame") from None
-    return frames
+    if not 0 < fov < math.pi:
+        raise ValueError(f"an opening angle of {fov}, which is not between 0 and pi radians")
+    fx = 0.5 / math.tan(fov / 2)
+    return Intrinsics(fx, fx * width / height, 0.5, 0.5)
+
+
+def in_world(cam2world: Float[np.ndarray, "4 4"], world: World | None) -> Float[np.ndarray, "4 4"]:
+    """A raw camera in pigan's world: y up, the object at the origin, lengths times world.scale."""
+    if world is None:
+        return cam2world
+    turn = TO_Y_UP[world.up]
+    placed = np.eye(4)
+    placed[:3, :3] = turn @ cam2world[:3, :3]
+    placed[:3, 3] = world.scale * (turn @ (cam2world[:3, 3] - np.array(world.center)))
+    return placed
 
 
 def pose_angles(
@@ -70,9 +103,30 @@ def pose_angles(
     return pitch, yaw_mean + (yaw + np.pi) % (2 * np.pi) - np.pi
 
 
-def cropped_fov(fov: float, width: int, crop_side: int) -> float:
-    """Opening angle of a centred crop whose side is `crop_side` pixels, of an image that spans `fov` over `width`."""
-    return 2 * math.atan(math.tan(fov / 2) * crop_side / width)
+def square_view(
+    intrinsics: Intrinsics, width: int, height: int, side_px: int | None
+) -> tuple[tuple[int, int, int, int], float]:
+    """The crop of a width x height image that shows a square field of view centred on the optical axis.
+
+    Returns (left, top, right, bottom) in whole pixels and its opening angle (radians). Where pixels are not square
+    the box is not either: its short side is `side_px`. None: as large as the image allows.
+
+    Raises:
+        ValueError: `side_px` reaches over an edge of the image, or there is no such view at all.
+    """
+    across, down = intrinsics.fx * width, intrinsics.fy * height
+    short = min(across, down)
+    x, y = intrinsics.cx * width, intrinsics.cy * height
+    room = 2 * short * min(min(x, width - x) / across, min(y, height - y) / down)
+    # whole pixels move the view's centre by up to half of one anyway
+    largest = math.floor(room + 0.5)
+    side = largest if side_px is None else side_px
+    if not 1 <= side <= largest:
+        raise ValueError(f"too small: {width} x {height} pixels for a crop of {side} around ({x:.1f}, {y:.1f})")
+    wide, high = min(round(side * across / short), width), min(round(side * down / short), height)
+    left = min(max(round(x - wide / 2), 0), width - wide)
+    top = min(max(round(y - high / 2), 0), height - high)
+    return (left, top, left + wide, top + high), 2 * math.atan(wide / (2 * across))
 
 
 def crop_depth(
@@ -88,55 +142,3 @@ def crop_depth(
     columns = np.floor((box[0] + steps * (box[2] - box[0])) * width).astype(int).clip(0, width - 1)
     chosen = depth[rows[:, None], columns].astype(np.float32)
     return np.where(np.isfinite(chosen) & (chosen > 0), chosen, np.float32(np.nan))
-
-
-def _frame(folder: Path, entry: dict[str, Any], content: dict[str, Any]) -> Frame:
-    image = _inside(folder, entry["file_path"])
-    if not (folder / image).is_file() and (folder / f"{image}.png").is_file():
-        # NeRF's own files leave the suffix out
-        image = f"{image}.png"
-    depth = entry.get("depth_file_path")
-    depth = None if depth is None else _inside(folder, depth)
-    for name in (image, depth):
-        if name is not None and not (folder / name).is_file():
-            raise ValueError(f"{folder / name} does not exist")
-    if depth is not None and not depth.endswith(".npy"):
-        raise ValueError(f"{depth} is no .npy file; save z-depth as float32 [height, width] with numpy.save")
-    return Frame(
-        image=image,
-        depth=depth,
-        cam2world=_matrix(entry["transform_matrix"]),
-        fov=_fov(entry, content),
-        object=str(entry["object"]) if "object" in entry else image,
-    )
-
-
-def _fov(entry: dict[str, Any], content: dict[str, Any]) -> float:
-    values = {**content, **entry}
-    if "camera_angle_x" in values:
-        fov = float(values["camera_angle_x"])
-    elif "fl_x" in values and "w" in values:
-        fov = 2 * math.atan(float(values["w"]) / (2 * float(values["fl_x"])))
-    else:
-        raise KeyError("camera_angle_x")
-    if not 0 < fov < math.pi:
-        raise ValueError(f"camera_angle_x is {fov}, not an angle in radians between 0 and pi")
-    return fov
-
-
-def _matrix(value: Any) -> NDArray[np.float64]:
-    matrix = np.asarray(value, np.float64)
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise ValueError("transform_matrix is not 4 x 4 numbers")
-    turn = matrix[:3, :3]
-    if np.abs(turn.T @ turn - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
-        raise ValueError("transform_matrix holds no rotation (columns must be right, up, backward unit vectors)")
-    return matrix
-
-
-def _inside(folder: Path, name: Any) -> str:
-    """A relative POSIX path that stays inside `folder`."""
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"{name} must be a path inside {folder}")
-    return path.as_posix()

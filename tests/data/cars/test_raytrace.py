@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 
 from pigan.data.cars.paint import plain
-from pigan.data.cars.shape import sample_car
-from pigan.data.cars.spec import STYLES, sample_spec
 from pigan.data.cars.raytrace import Scene, pixel_directions, render
+from pigan.data.cars.shape import sample_car
 from pigan.data.cars.solids import box
+from pigan.data.cars.spec import STYLES, sample_spec
 from pigan.rendering.cameras import look_at_origin
 
 FOV = math.radians(30)

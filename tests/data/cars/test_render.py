@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pigan.data.cars.render import camera_poses, render_cars
-from pigan.data.posed.frames import read_frames
+from pigan.data.posed.layouts import read_posed
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -36,7 +36,8 @@ def test_another_seed_gives_other_cars_and_poses(make_params: Any, tmp_path: Pat
 def test_files_are_posed_rgb_d_images(make_params: Any, tmp_path: Path) -> None:
     params = make_params(cars={"views": 5})
     render_cars(params.dataset.cars, params.camera, tmp_path, 1)
-    frames = read_frames(tmp_path)
+    frames = read_posed(tmp_path, None)
+    assert frames is not None
     assert [frame.object for frame in frames] == ["0", "0", "1", "1", "2"]
     content = json.loads((tmp_path / "transforms.json").read_text())
     assert (content["w"], content["h"], content["camera_angle_x"]) == (24, 24, params.camera.fov)
