@@ -21,13 +21,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         PiganError: no permission, or the disk is full.
     """
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
-        with _explained(path):
+        with explained(path):
             yield temporary
             _flush(temporary)
             temporary.chmod(0o666 & ~_umask())
@@ -43,25 +43,25 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises:
         PiganError: no permission, or the disk is full.
     """
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         temporary.chmod(0o777 & ~_umask())
     old = temporary.with_name(f"{temporary.name}.old")
     try:
-        with _explained(path):
+        with explained(path):
             yield temporary
-            if path.is_symlink() or path.is_file():
-                path.unlink()
-            elif path.exists():
-                # deleted in place, it would be a directory with half its files if we were killed meanwhile
-                os.replace(path, old)
-            os.replace(temporary, path)
+            _put_in_place(temporary, path, old)
     finally:
         if old.exists() and not path.exists():
             os.replace(old, path)
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def work_root() -> Path:
+    """Where work in progress and downloads are kept, undeclared to the engines; PIGAN_WORK moves it."""
+    return Path(os.environ.get("PIGAN_WORK", "work"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -91,7 +91,8 @@ def sha256_file(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn a full disk or missing rights while `path` is written into a PiganError."""
     try:
         yield
     except OSError as error:
@@ -102,6 +103,24 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{path}: no permission to write here; choose another folder or change its rights"
             ) from error
         raise
+
+
+def _put_in_place(temporary: Path, path: Path, old: Path) -> None:
+    """`temporary` becomes `path`, whatever another run puts there meanwhile; what was there becomes `old`."""
+    while True:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            # deleted in place, it would be a directory with half its files if we were killed meanwhile
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, old)
+        try:
+            return os.replace(temporary, path)
+        except OSError as error:
+            # another run was quicker
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def _flush(path: Path) -> None:

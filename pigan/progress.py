@@ -13,9 +13,12 @@ LOG_SECONDS = 10.0
 
 
 class Progress:
-    """Counts work that is done; use as a context manager."""
+    """Counts work that is done; use as a context manager.
 
-    def __init__(self, total: int, label: str, unit: str = "it", start: int = 0) -> None:
+    Bytes (unit "B") are shown as kB, MB, GB. `total` is None while nobody knows it; it may be set later.
+    """
+
+    def __init__(self, total: int | None, label: str, unit: str = "it", start: int = 0) -> None:
         self.terminal = sys.stderr.isatty()
         # a log gets one line each time instead of a bar that redraws itself
         self._bar = tqdm(
@@ -23,14 +26,25 @@ class Progress:
             initial=start,
             desc=label,
             unit=unit,
+            unit_scale=unit == "B",
             dynamic_ncols=self.terminal,
             disable=not self.terminal,
             file=sys.stderr,
         )
-        self.total, self.label, self.unit = total, label, unit
+        self.label, self.unit = label, unit
         self.start, self.done = start, start
         self.began = self.printed = time.monotonic()
         self.notes = ""
+        self.total = total
+
+    @property
+    def total(self) -> int | None:
+        """How much there is to do."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int | None) -> None:
+        self._total = self._bar.total = total
 
     def __enter__(self) -> "Progress":
         return self
@@ -48,10 +62,17 @@ class Progress:
         now = time.monotonic()
         if not self.terminal and (now - self.printed > LOG_SECONDS or self.done == self.total):
             self.printed = now
-            rate = (self.done - self.start) / max(now - self.began, 1e-9)
-            left = tqdm.format_interval(max(self.total - self.done, 0) / rate) if rate else "?"
-            line = f"{self.label}: {self.done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left"
+            line = f"{self.label}: {self._line(max(now - self.began, 1e-9))}"
             print(f"{line}{', ' if self.notes else ''}{self.notes}", file=sys.stderr, flush=True)
+
+    def _line(self, seconds: float) -> str:
+        rate = (self.done - self.start) / seconds
+        known = self.total is not None
+        left = tqdm.format_interval(max((self.total or 0) - self.done, 0) / rate) if rate and known else "?"
+        if self.unit == "B":
+            of = f"/{_bytes(self.total)}" if self.total is not None else ""
+            return f"{_bytes(self.done)}{of}, {_bytes(rate)}/s, {left} left"
+        return f"{self.done}{f'/{self.total}' if known else ''} {self.unit}, {rate:.1f} {self.unit}/s, {left} left"
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "it") -> Iterator[Item]:
@@ -60,3 +81,9 @@ def track(items: Iterable[Item], total: int, label: str, unit: str = "it") -> It
         for item in items:
             yield item
             progress.advance()
+
+
+def _bytes(amount: float) -> str:
+    """1.44 GB, 23.4 MB, 512 B."""
+    number = tqdm.format_sizeof(amount)
+    return f"{number[:-1]} {number[-1]}B" if number[-1].isalpha() else f"{number} B"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pigan.errors import PiganError
-from pigan.files import atomic_directory, atomic_file, read_json, sha256_file, write_json
+from pigan.files import atomic_directory, atomic_file, read_json, sha256_file, work_root, write_json
 
 FULL = r"out\.bin: the disk is full; free some space and run the same command again"
 REFUSED = r"out\.bin: no permission to write here; choose another folder or change its rights"
@@ -143,6 +143,35 @@ def test_old_directory_is_never_seen_half_deleted(tmp_path: Path, monkeypatch: p
             # from here on, what is deleted is not what is called `out`
             monkeypatch.setattr("shutil.rmtree", lambda path, **_: deleted.append(path))
     assert deleted and out not in deleted and content(out) == "new"
+
+
+def test_of_two_runs_at_once_the_last_one_stays_and_both_end_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out.bin", os.replace
+
+    def overtaken(source: Path, target: Path) -> None:
+        if target == out and content(source) == "new" and not out.exists():
+            monkeypatch.setattr("os.replace", replace)
+            with atomic_directory(out) as temporary:
+                fill(temporary, "the other's")
+        replace(source, target)
+
+    for old in (None, "old"):
+        if old:
+            with atomic_directory(out) as temporary:
+                fill(temporary, old)
+        monkeypatch.setattr("os.replace", overtaken)
+        with atomic_directory(out) as temporary:
+            fill(temporary, "new")
+        assert content(out) == "new" and list(tmp_path.iterdir()) == [out]
+
+
+def test_work_is_in_the_folder_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIGAN_WORK", raising=False)
+    assert work_root() == Path("work")
+    monkeypatch.setenv("PIGAN_WORK", "/scratch/me")
+    assert work_root() == Path("/scratch/me")
 
 
 @both

@@ -45,6 +45,20 @@ def test_work_of_earlier_attempts_does_not_count_for_the_rate(capsys: pytest.Cap
     assert capsys.readouterr().err == "train: 906/1000 step, 0.5 step/s, 03:08 left, loss_d=1.5, step=2\n"
 
 
+@pytest.mark.usefixtures("clock")
+def test_bytes_are_shown_in_handy_units_and_the_total_may_come_later(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(None, "get", "B", start=1000) as shown:
+        for _ in range(3):
+            shown.advance(4_000_000)
+        shown.total = 1_500_000_000
+        for _ in range(3):
+            shown.advance(4_000_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "get: 12.0 MB, 1.00 MB/s, ? left",
+        "get: 24.0 MB/1.50 GB, 1.00 MB/s, 24:35 left",
+    ]
+
+
 def test_quick_work_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track("abc", 3, "letters")) == ["a", "b", "c"]
     lines = capsys.readouterr().err.splitlines()

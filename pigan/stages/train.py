@@ -1,6 +1,5 @@
 """init and train: from seeded weights to the checkpoint of one resolution."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.errors import PiganError
-from pigan.files import sha256_file
+from pigan.files import sha256_file, work_root
 from pigan.runtime import choose_device, generator_for, prepare_process, seed_of
 from pigan.synthesis.pictures import sample_sheet
 from pigan.training.loop import (
@@ -90,8 +89,8 @@ def _images_hash(prepared: Prepared, resolution: int) -> str:
 
 
 def work_directory(dataset: str, arm: str, seed: int, resolution: int) -> Path:
-    """Where training keeps its state in progress; PIGAN_WORK moves it."""
-    return Path(os.environ.get("PIGAN_WORK", "work")) / dataset / arm / f"seed{seed}" / f"r{resolution}"
+    """Where training keeps its state in progress."""
+    return work_root() / dataset / arm / f"seed{seed}" / f"r{resolution}"
 
 
 def sha256_of_checkpoint(directory: Path) -> str:

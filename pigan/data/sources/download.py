@@ -1,65 +1,71 @@
-"""Stage download: a dataset's raw files, rendered or taken from the user's folder."""
+"""Stage download: a dataset's raw files, fetched, rendered, or taken from the user's folder or archive."""
 
+import contextlib
+import datetime
 import os
 import shutil
-from collections.abc import Iterable
-from pathlib import Path
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from pigan.config import Params
 from pigan.data.cars.render import render_cars
-from pigan.data.posed.frames import TRANSFORMS, read_frames
+from pigan.data.sources.catalog import CARDS
+from pigan.data.sources.checks import check_tree, correct_cats
+from pigan.data.sources.fetch import Unavailable, fetch
+from pigan.data.sources.transfer import tell
+from pigan.data.sources.unpack import ENDINGS, is_archive, unpack
 from pigan.errors import PiganError
-from pigan.files import atomic_directory
+from pigan.files import atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
+from pigan.sections import Kind
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
 
 
-def download(params: Params, out: Path, workers: int = 2) -> None:
+def download(
+    params: Params, out: Path, *, source: Path | None = None, accept_terms: bool = False, workers: int = 2
+) -> None:
     """Fill the directory `out` with the raw files of params.dataset, or leave it as it was.
 
-    Kind cars is rendered; the files of folder and deepview are copies of those in dataset.source.
+    Cars and meshes are rendered. All else is copied or unpacked from `source`, or else from dataset.source, a folder
+    or an archive; what the catalog knows where to find is fetched without one, after its terms were accepted.
 
     Raises:
-        PiganError: the source folder is missing, holds no image, or its transforms.json is wrong.
+        PiganError: a source is missing or holds something else, a download failed, or terms were not accepted.
     """
     dataset = params.dataset
     if dataset.kind == "cars":
+        if source is not None:
+            raise PiganError("--from: kind cars is rendered and reads no files; leave it out or change dataset.kind")
         if dataset.cars is None:
             raise PiganError("params: kind cars needs the section dataset.cars; `pigan params demo` shows it")
         with atomic_directory(out) as temporary:
             render_cars(dataset.cars, params.camera, temporary, workers)
         return
-    source = source_folder(dataset.source, out)
-    if dataset.kind == "folder":
-        names = find_images(source)
-    else:
-        frames = read_frames(source)
-        names = sorted({name for frame in frames for name in (frame.image, frame.depth) if name is not None})
+    given = _given(source, dataset.source, out)
+    if dataset.kind == "meshes":
+        from pigan.data.meshes.render import render_meshes
+
+        if given is None or dataset.meshes is None:
+            raise PiganError("params: kind meshes needs dataset.source and dataset.meshes; see `pigan params meshes`")
+        with _as_folder(given, out) as models, atomic_directory(out) as temporary:
+            render_meshes(dataset.meshes, params.camera, models, temporary, workers)
+        return
+    if given is None and not CARDS[dataset.kind].files:
+        raise PiganError("dataset.source: set it in params.yaml to the folder of your images, or name it with --from")
+    accepted = accept_terms or dataset.accept_terms
+    places = [given] if given is not None else _fetched(dataset.kind, accepted)
+    where = str(given) if given is not None else str(places[0].parent)
     with atomic_directory(out) as temporary:
-        _take(source, names, temporary)
-        if dataset.kind == "deepview":
-            shutil.copyfile(source / TRANSFORMS, temporary / TRANSFORMS)
-
-
-def source_folder(source: str | None, out: Path) -> Path:
-    """dataset.source as a folder that exists and is apart from `out`.
-
-    Raises:
-        PiganError: it is missing, no folder, or overlaps `out`.
-    """
-    folder = Path(source or "").expanduser()
-    if not source or not folder.exists():
-        raise PiganError(
-            f"dataset.source: there is no folder {source}; set it in params.yaml to the folder of your images"
-        )
-    if not folder.is_dir():
-        raise PiganError(f"dataset.source: {folder} is a file; unpack it and name the folder of the images")
-    inner, outer = out.resolve(), folder.resolve()
-    # replacing `out` must never delete the originals
-    if inner == outer or inner in outer.parents or outer in inner.parents:
-        raise PiganError(f"dataset.source: {folder} and {out} overlap; keep your images outside data/raw")
-    return folder
+        for place in places:
+            _take(place, dataset.kind, temporary)
+        if dataset.kind == "cats":
+            correct_cats(temporary)
+        images = _images(temporary)
+        if not images:
+            raise _no_image(where)
+        check_tree(dataset.kind, temporary, images, where)
 
 
 def find_images(folder: Path) -> list[str]:
@@ -68,21 +74,136 @@ def find_images(folder: Path) -> list[str]:
     Raises:
         PiganError: there is none.
     """
+    images = _images(folder)
+    if not images:
+        raise _no_image(str(folder))
+    return images
+
+
+def _given(source: Path | None, named: str | None, out: Path) -> Path | None:
+    """The folder or archive that --from or else dataset.source names, apart from `out`; None: neither does."""
+    if source is None and not named:
+        return None
+    key = "dataset.source" if source is None else "--from"
+    place = Path(source or named or "").expanduser()
+    if not place.exists():
+        raise PiganError(f"{key}: there is no folder {place}, and no archive; name the one that holds your files")
+    if not place.is_dir() and not is_archive(place):
+        raise PiganError(
+            f"{key}: {place} is a file, but no archive that can be unpacked ({', '.join(ENDINGS)}); unpack it and name"
+            " the folder"
+        )
+    inner, outer = out.resolve(), place.resolve()
+    # replacing `out` must never delete the originals
+    if inner == outer or inner in outer.parents or outer in inner.parents:
+        raise PiganError(f"{key}: {place} and {out} overlap; keep your images outside data/raw")
+    return place
+
+
+def _fetched(kind: Kind, accepted: bool) -> list[Path]:
+    """The files of the catalog in work/downloads; those that are not there yet are downloaded, once terms allow it."""
+    card, folder = CARDS[kind], work_root() / "downloads" / kind
+    agreement, record = {"terms": card.terms, "url": card.terms_url}, folder / "terms.json"
+    agreed = card.terms is None or (record.exists() and read_json(record).get("accepted") == agreement)
+    places = []
+    for file in card.files:
+        if not agreed and not any((folder / choice.name).exists() for choice in file.choices):
+            if not accepted:
+                if file.optional:
+                    continue
+                raise PiganError(
+                    f"{card.title} is downloaded on these terms: {card.terms} {card.terms_url} - accept them with"
+                    " `pigan download --accept-terms` or dataset.accept_terms: true in params.yaml; a copy that you"
+                    " have already is taken with --from or dataset.source"
+                )
+            tell(f"{card.title}: you accepted these terms: {card.terms} {card.terms_url}")
+            today = datetime.datetime.now(datetime.UTC).date().isoformat()
+            write_json(record, {"accepted": agreement, "date": today})
+            agreed = True
+        try:
+            places.append(fetch(file, folder))
+        except Unavailable as error:
+            if not file.optional:
+                raise PiganError(
+                    f"{card.title}: {error}; fetch by hand {card.by_hand}, and put what you get into {folder}, or name"
+                    " where it is with --from or dataset.source in params.yaml"
+                ) from None
+    return places
+
+
+def _take(place: Path, kind: Kind, out: Path) -> None:
+    """What belongs to the dataset in a folder, an archive or a single file, below `out`."""
+    if place.is_file():
+        if is_archive(place):
+            unpack(place, out, lambda name: _belongs(name, kind))
+        else:
+            shutil.copyfile(place, out / place.name)
+        return
+    names = _files(place)
+    archives = [name for name in names if is_archive(place / name)]
+    wanted = [name for name in names if _belongs(PurePosixPath(name), kind)]
+    _copy(place, wanted, out)
+    if any(_is_image(name) for name in wanted):
+        if archives:
+            tell(f"{place}: holds images, so its archives are left aside ({', '.join(archives)})")
+        return
+    for name in archives:
+        unpack(place / name, (out / name).parent, lambda name: _belongs(name, kind))
+
+
+@contextlib.contextmanager
+def _as_folder(place: Path, out: Path) -> Iterator[Path]:
+    """`place`, unpacked for a while if it is an archive."""
+    if place.is_dir():
+        yield place
+        return
+    with explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as unpacked:
+            unpack(place, Path(unpacked), _is_shown)
+            yield Path(unpacked)
+
+
+def _copy(source: Path, names: Sequence[str], out: Path) -> None:
+    """Copies under the same relative names; through links DVC could write-protect the originals."""
+    for name in track(names, len(names), "download", "file"):
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source / name, target)
+        except OSError as error:
+            if error.filename != str(source / name):
+                raise
+            raise PiganError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from None
+
+
+def _files(folder: Path) -> list[str]:
+    """Files below `folder`, hidden ones left out, as sorted relative POSIX paths."""
     names = []
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [Path(place, name) for name in files if not name.startswith(".")]
-        names += [path.relative_to(folder).as_posix() for path in shown if path.suffix.lower() in SUFFIXES]
-    if not names:
-        kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        raise PiganError(f"{folder}: holds no image ({kinds}); check dataset.source in params.yaml")
+        folders[:] = [name for name in folders if _is_shown(PurePosixPath(name))]
+        shown = [Path(place, name) for name in files if _is_shown(PurePosixPath(name))]
+        names += [path.relative_to(folder).as_posix() for path in shown]
     return sorted(names)
 
 
-def _take(source: Path, names: Iterable[str], out: Path) -> None:
-    """Copies under the same relative names; through links DVC could write-protect the originals."""
-    listed = list(names)
-    for name in track(listed, len(listed), "download", "file"):
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target)
+def _images(folder: Path) -> list[str]:
+    return [name for name in _files(folder) if _is_image(name)]
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _is_shown(path: PurePosixPath) -> bool:
+    # macOS puts its own files into archives
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _belongs(path: PurePosixPath, kind: Kind) -> bool:
+    return _is_shown(path) and (_is_image(path.name) or path.suffix.lower() in CARDS[kind].suffixes)
+
+
+def _no_image(where: str) -> PiganError:
+    kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+    return PiganError(f"{where}: holds no image ({kinds}); check dataset.source in params.yaml")

@@ -1,4 +1,8 @@
 import json
+import sys
+import tarfile
+import types
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,23 @@ def picture(path: Path, size: tuple[int, int] = (20, 20)) -> None:
     Image.new("RGB", size, (200, 30, 30)).save(path)
 
 
-def posed(folder: Path, **changes: Any) -> None:
+def posed(folder: Path) -> None:
     picture(folder / "images" / "a.png")
     (folder / "depth").mkdir(exist_ok=True)
     np.save(folder / "depth" / "a.npy", np.ones((20, 20), np.float32))
     frame = {"file_path": "images/a.png", "depth_file_path": "depth/a.npy", "transform_matrix": np.eye(4).tolist()}
-    content = {"camera_angle_x": 0.5, "frames": [{**frame, **changes}]}
-    (folder / "transforms.json").write_text(json.dumps(content))
+    (folder / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.5, "frames": [frame]}))
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name in tree(folder):
+            opened.write(folder / name, name)
+    return archive
 
 
 def test_cars_are_rendered(make_params: Any, tmp_path: Path) -> None:
@@ -52,8 +66,14 @@ def test_second_download_replaces_the_first(make_params: Any, tmp_path: Path) ->
 
 def test_missing_and_empty_folders_are_told_in_one_line(make_params: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "file.zip").write_text("x")
-    for source, told in (("nowhere", "no folder"), ("empty", "no image"), ("file.zip", "is a file")):
+    for name in ("file.zip", "file.7z"):
+        (tmp_path / name).write_text("x")
+    for source, told in (
+        ("nowhere", "no folder"),
+        ("empty", "no image"),
+        ("file.zip", "no archive"),
+        ("file.7z", "is a file"),
+    ):
         params = make_params(kind="folder", source=str(tmp_path / source), cars=None)
         with pytest.raises(PiganError, match=told) as caught:
             download(params, tmp_path / "raw")
@@ -69,37 +89,108 @@ def test_originals_are_never_replaced(make_params: Any, tmp_path: Path, out: str
     assert (tmp_path / "mine" / "a.png").exists()
 
 
-def test_deepview_is_validated_and_copied(make_params: Any, tmp_path: Path) -> None:
+def test_posed_folder_is_copied_whole(make_params: Any, tmp_path: Path) -> None:
     source = tmp_path / "mine"
     posed(source)
+    for name in ("depth/b.exr", "dataset.json", "poses/0_extrinsics.npy", "train/notes.txt", ".cache/c.json"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("{}")
     download(make_params(kind="deepview", source=str(source), cars=None), tmp_path / "raw")
-    found = sorted(path.relative_to(tmp_path / "raw").as_posix() for path in (tmp_path / "raw").rglob("*.*"))
-    assert found == ["depth/a.npy", "images/a.png", "transforms.json"]
+    expected = {"dataset.json", "depth/a.npy", "depth/b.exr", "images/a.png", "poses/0_extrinsics.npy"}
+    assert set(tree(tmp_path / "raw")) == expected | {"transforms.json"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"file_path": "images/none.png"}, "does not exist"),
-        ({"file_path": "../secret.png"}, "inside"),
-        ({"depth_file_path": "images/a.png"}, r"no \.npy"),
-        ({"transform_matrix": [[1, 0], [0, 1]]}, "4 x 4"),
-        ({"transform_matrix": (2 * np.eye(4)).tolist()}, "rotation"),
-        ({"camera_angle_x": 30.0}, "radians"),
-        ({"file_path": None}, "does not exist"),
-    ],
-)
-def test_broken_frames_are_told_in_one_line(make_params: Any, tmp_path: Path, changes: Any, told: str) -> None:
-    posed(tmp_path / "mine", **changes)
-    with pytest.raises(PiganError, match=told) as caught:
-        download(make_params(kind="deepview", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
-    assert "frame 0" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"frames": []}', '{"frames": 3}'])
-def test_transforms_without_frames_are_refused(make_params: Any, tmp_path: Path, text: str) -> None:
+def test_posed_images_may_be_an_archive_or_lie_in_one(make_params: Any, tmp_path: Path) -> None:
     posed(tmp_path / "mine")
-    (tmp_path / "mine" / "transforms.json").write_text(text)
-    with pytest.raises(PiganError, match=r"transforms\.json"):
+    (tmp_path / "apart").mkdir()
+    archive = pack(tmp_path / "mine", tmp_path / "apart" / "eg3d.zip")
+    for number, source in enumerate((archive, archive.parent)):
+        out = tmp_path / f"raw{number}"
+        download(make_params(kind="deepview", source="none", cars=None), out, source=source)
+        assert tree(out) == ["depth/a.npy", "images/a.png", "transforms.json"]
+
+
+def test_posed_images_need_cameras(make_params: Any, tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png")
+    with pytest.raises(PiganError, match=r"mine: holds no cameras \(transforms.*kind folder does without them"):
         download(make_params(kind="deepview", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("form", ["w:gz", "w:bz2", "w:xz", "w"])
+def test_photos_may_come_in_a_tar(make_params: Any, tmp_path: Path, form: str) -> None:
+    for name in ("b.JPG", "sub/a.png", ".hidden/d.png"):
+        picture(tmp_path / "mine" / name)
+    archive = tmp_path / f"mine.tar{form.replace('w', '').replace(':', '.')}"
+    with tarfile.open(archive, form) as opened:
+        opened.add(tmp_path / "mine", ".")
+    download(make_params(kind="folder", source=str(archive), cars=None), tmp_path / "raw")
+    assert tree(tmp_path / "raw") == ["b.JPG", "sub/a.png"]
+
+
+def test_archives_beside_images_are_left_aside_and_told(make_params: Any, tmp_path: Path, capsys: Any) -> None:
+    picture(tmp_path / "mine" / "a.png")
+    (tmp_path / "mine" / "old.zip").write_bytes(b"whatever")
+    download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+    assert tree(tmp_path / "raw") == ["a.png"]
+    assert "holds images, so its archives are left aside (old.zip)" in capsys.readouterr().err
+
+
+def test_bad_archive_leaves_the_last_download_as_it_was(make_params: Any, tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / "a.png")
+    download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as opened:
+        opened.write(tmp_path / "mine" / "a.png", "fine.png")
+        opened.write(tmp_path / "mine" / "a.png", "../evil.png")
+    with pytest.raises(PiganError, match=r"bad\.zip: member '\.\./evil\.png' is refused"):
+        download(make_params(kind="folder", source="none", cars=None), tmp_path / "raw", source=tmp_path / "bad.zip")
+    assert tree(tmp_path / "raw") == ["a.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "mine", "raw"]
+
+
+def test_cars_read_no_files(make_params: Any, tmp_path: Path) -> None:
+    with pytest.raises(PiganError, match="--from: kind cars is rendered"):
+        download(make_params(), tmp_path / "raw", source=tmp_path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_models_are_rendered_from_a_folder_or_an_archive(
+    make_params: Any, tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "a.obj").write_text("v 0 0 0")
+    seen = []
+
+    def render_meshes(meshes: Any, camera: Any, source: Path, out: Path, workers: int) -> None:
+        seen.append((tree(source), workers))
+        picture(out / "images" / "a.png")
+
+    # what is rendered is another module's matter
+    module = types.ModuleType("pigan.data.meshes.render")
+    monkeypatch.setattr(module, "render_meshes", render_meshes, raising=False)
+    monkeypatch.setitem(sys.modules, "pigan.data.meshes.render", module)
+    source = pack(models, tmp_path / "models.zip") if packed else models
+    settings = {
+        "views": 4,
+        "size": 16,
+        "supersampling": 1,
+        "up": "y",
+        "hue": 0.0,
+        "light": 0.0,
+        "max_faces": 9,
+        "seed": 0,
+    }
+    params = make_params(kind="meshes", source=str(source), cars=None, meshes=settings)
+    download(params, tmp_path / "raw", workers=3)
+    assert seen == [(["a.obj"], 3)] and tree(tmp_path / "raw") == ["images/a.png"]
+    assert {path.name for path in tmp_path.iterdir()} <= {"models", "models.zip", "raw"}
+
+
+def test_unreadable_file_is_named(make_params: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(
+        PiganError, match=r"mine/a\.png: cannot be read \(No such file or directory\); mend or remove it"
+    ):
+        download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
