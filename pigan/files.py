@@ -2,16 +2,20 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pigan.errors import PiganError
+
+UNCLAIMED_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -45,7 +49,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_remains(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        claim = _claimed(temporary)
         temporary.chmod(0o777 & ~_umask())
     old = temporary.with_name(f"{temporary.name}.old")
     try:
@@ -57,6 +63,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             os.replace(old, path)
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
+        if claim is not None:
+            os.close(claim)
 
 
 def work_root() -> Path:
@@ -103,6 +111,28 @@ def explained(path: Path) -> Iterator[None]:
                 f"{path}: no permission to write here; choose another folder or change its rights"
             ) from error
         raise
+
+
+def _clear_remains(path: Path) -> None:
+    """Delete the temporary directories of `path` that killed runs left: those that no process claims any more."""
+    for remains in path.parent.glob(f".{path.name}.????????"):
+        # a run that has just begun may not have claimed its own yet
+        with contextlib.suppress(OSError):
+            if time.time() - remains.stat().st_mtime > UNCLAIMED_SECONDS and (claim := _claimed(remains)) is not None:
+                shutil.rmtree(remains, ignore_errors=True)
+                os.close(claim)
+
+
+def _claimed(folder: Path) -> int | None:
+    """A handle that marks `folder` as in use for as long as this process has it; None: another process has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        # in use, or a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def _put_in_place(temporary: Path, path: Path, old: Path) -> None:

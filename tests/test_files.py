@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -165,6 +167,25 @@ def test_of_two_runs_at_once_the_last_one_stays_and_both_end_well(
         with atomic_directory(out) as temporary:
             fill(temporary, "new")
         assert content(out) == "new" and list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_killed_run_left_is_cleared_but_not_what_another_still_fills(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    dying = (
+        "import os, pathlib, sys; from pigan.files import atomic_directory\n"
+        "with atomic_directory(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    (temporary / 'a.txt').write_text('half'); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", dying, str(out)], check=False).returncode == -9
+    (remains,) = tmp_path.iterdir()
+    with atomic_directory(out) as filling:
+        fill(filling, "first")
+        for folder in (remains, filling):
+            os.utime(folder, (0, 0))
+        with atomic_directory(out) as temporary:
+            fill(temporary, "second")
+            assert not remains.exists() and filling.exists()
+    assert content(out) == "first" and list(tmp_path.iterdir()) == [out]
 
 
 def test_work_is_in_the_folder_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
