@@ -100,6 +100,12 @@ def look_at_origin(
     return look_along(position, -position, up)
 
 
+def sample_cameras(camera: Camera, count: int, seed: int) -> Float[Tensor, "count 4 4"]:
+    """cam2world of `count` cameras that look at the origin, drawn from the law in the params, in float64."""
+    yaw, pitch = poses_of(camera, count, torch.Generator().manual_seed(seed))
+    return look_at_origin(yaw.double(), pitch.double(), camera.radius)
+
+
 def fov_of_focal_length(focal_length: float, side: float) -> float:
     """Opening angle (radians) across `side`, given the focal length in the same unit."""
     return 2 * math.atan(side / (2 * focal_length))

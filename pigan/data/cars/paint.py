@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from pigan.data.cars.spec import CarSpec
 from pigan.data.cars.solids import Material, Paint
+from pigan.data.cars.spec import CarSpec
 
 Colour = tuple[float, float, float]
 

@@ -4,15 +4,11 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float
-
 from pigan.data.cars.view import CarJob, render_car
 from pigan.data.parallel import ordered_map
 from pigan.data.posed.frames import TRANSFORMS
 from pigan.progress import track
-from pigan.rendering.cameras import look_at_origin, poses_of
+from pigan.rendering.cameras import sample_cameras
 from pigan.sections import Camera, Cars
 
 
@@ -24,7 +20,7 @@ def render_cars(cars: Cars, camera: Camera, out: Path, workers: int = 2) -> None
     """
     for folder in ("images", "depth"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    poses = camera_poses(cars, camera)
+    poses = sample_cameras(camera, cars.views, cars.seed).numpy()
     jobs = [
         CarJob(
             seed=cars.seed,
@@ -52,10 +48,3 @@ def render_cars(cars: Cars, camera: Camera, out: Path, workers: int = 2) -> None
         ]
     transforms = {"camera_angle_x": camera.fov, "w": cars.size, "h": cars.size, "frames": frames}
     (out / TRANSFORMS).write_text(json.dumps(transforms, indent=1) + "\n", encoding="utf-8")
-
-
-def camera_poses(cars: Cars, camera: Camera) -> Float[np.ndarray, "views 4 4"]:
-    """cam2world of every view, drawn from the camera's pose law."""
-    generator = torch.Generator().manual_seed(cars.seed)
-    yaw, pitch = poses_of(camera, cars.views, generator)
-    return look_at_origin(yaw.double(), pitch.double(), camera.radius).numpy()

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pigan.data.cars import paint as carpaint
+from pigan.data.cars import paint
 from pigan.data.cars.paint import CHROME, PLASTIC, RUBBER, plain
-from pigan.data.cars.spec import CarSpec, sample_spec
 from pigan.data.cars.raytrace import Scene
 from pigan.data.cars.solids import Solid, box, cylinder, ellipsoid, extrude, rounded
+from pigan.data.cars.spec import CarSpec, sample_spec
 
 SIDE, PLAN, FRONT = (0, 1), (0, 2), (2, 1)
 LONGEST = 5.4
@@ -79,7 +79,7 @@ def _body(spec: CarSpec) -> Solid:
         )
     ]
     planes = np.concatenate([extrude(side, SIDE), extrude(section, FRONT), extrude(plan, PLAN)])
-    solid = rounded(planes, spec.roundness, carpaint.body(spec), softness=0.03)
+    solid = rounded(planes, spec.roundness, paint.body(spec), softness=0.03)
     arches = [
         cylinder(
             (axle, spec.wheel_radius, sign * half),
@@ -144,7 +144,7 @@ def _cabin(spec: CarSpec) -> Solid:
     planes = np.concatenate([extrude(profile, SIDE), extrude(section, FRONT), extrude(plan, PLAN)])
     screen = _plane_through(profile[0], profile[1])
     back = _plane_through(profile[6], profile[7])
-    return rounded(planes, 0.06, carpaint.cabin(spec, screen, back), softness=0.02)
+    return rounded(planes, 0.06, paint.cabin(spec, screen, back), softness=0.02)
 
 
 def _plane_through(first: tuple[float, float], second: tuple[float, float]) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ def _wheels(spec: CarSpec) -> list[Solid]:
             wheel = cylinder(centre, 2, spec.wheel_radius, spec.wheel_width / 2, plain(RUBBER, 0.02), softness=0.02)
             dish = cylinder(
                 (axle, spec.wheel_radius, outer),
-                *(2, spec.wheel_radius * spec.rim_share, 0.045, carpaint.rim(spec, axle)),
+                *(2, spec.wheel_radius * spec.rim_share, 0.045, paint.rim(spec, axle)),
                 softness=0.004,
             )
             wheels.append(wheel.without(dish))

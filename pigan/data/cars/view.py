@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from pigan.data.cars.shape import sample_car
 from pigan.data.cars.raytrace import render
+from pigan.data.cars.shape import sample_car
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,6 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float
-
 from pigan.data.meshes.load import SUFFIXES
 from pigan.data.meshes.view import ModelFile, ViewJob, check_model, render_views
 from pigan.data.parallel import ordered_map
@@ -16,7 +12,7 @@ from pigan.data.posed.frames import TRANSFORMS
 from pigan.errors import PiganError
 from pigan.files import write_json
 from pigan.progress import Progress, track
-from pigan.rendering.cameras import look_at_origin, poses_of
+from pigan.rendering.cameras import sample_cameras
 from pigan.sections import Camera, Meshes
 
 REJECTED = "rejected.json"
@@ -53,7 +49,7 @@ def render_meshes(meshes: Meshes, camera: Camera, source: Path, out: Path, worke
         (out / folder).mkdir(parents=True, exist_ok=True)
     if rejected:
         write_json(out / REJECTED, rejected)
-    poses = _poses(meshes, camera)
+    poses = sample_cameras(camera, meshes.views, meshes.seed).numpy()
     jobs = [
         ViewJob(
             model=model,
@@ -101,12 +97,6 @@ def find_models(source: Path) -> list[str]:
     if not shown:
         raise PiganError(f"{source}: holds no 3-D models; put {', '.join(SUFFIXES)} files into it")
     return shown
-
-
-def _poses(meshes: Meshes, camera: Camera) -> Float[np.ndarray, "views 4 4"]:
-    """cam2world of every view, drawn from the camera's pose law."""
-    yaw, pitch = poses_of(camera, meshes.views, torch.Generator().manual_seed(meshes.seed))
-    return look_at_origin(yaw.double(), pitch.double(), camera.radius).numpy()
 
 
 def _chunks(views: range) -> list[range]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pigan.data.cars.render import camera_poses, render_cars
+from pigan.data.cars.render import render_cars
 from pigan.data.posed.layouts import read_posed
+from pigan.rendering.cameras import sample_cameras
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
@@ -41,7 +42,7 @@ def test_files_are_posed_rgb_d_images(make_params: Any, tmp_path: Path) -> None:
     assert [frame.object for frame in frames] == ["0", "0", "1", "1", "2"]
     content = json.loads((tmp_path / "transforms.json").read_text())
     assert (content["w"], content["h"], content["camera_angle_x"]) == (24, 24, params.camera.fov)
-    poses = camera_poses(params.dataset.cars, params.camera)
+    poses = sample_cameras(params.camera, 5, params.dataset.cars.seed).numpy()
     for frame, pose in zip(frames, poses, strict=True):
         np.testing.assert_array_equal(frame.cam2world, pose)
         with Image.open(tmp_path / frame.image) as image:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pigan.data.meshes.render import find_models, render_meshes
 from pigan.errors import PiganError
-from pigan.rendering.cameras import look_at_origin, poses_of
+from pigan.rendering.cameras import sample_cameras
 from pigan.sections import Camera, Meshes
 
 
@@ -88,16 +88,13 @@ def test_another_seed_gives_other_views(camera: Camera, source: Path, tmp_path: 
 def test_files_are_posed_rgb_d_images(
     camera: Camera, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import torch
-
     out = tmp_path / "raw"
     render_meshes(meshes(), camera, source, out, 1)
     content = json.loads((out / "transforms.json").read_text())
     assert (content["w"], content["h"], content["camera_angle_x"]) == (24, 24, camera.fov)
     frames = content["frames"]
     assert [frame["object"] for frame in frames] == ["a.GLB", "b.stl", "more/c.ply"] * 2 + ["a.GLB"]
-    yaw, pitch = poses_of(camera, 7, torch.Generator().manual_seed(3))
-    poses = look_at_origin(yaw.double(), pitch.double(), camera.radius).numpy()
+    poses = sample_cameras(camera, 7, seed=3).numpy()
     np.testing.assert_array_equal([frame["transform_matrix"] for frame in frames], poses)
     reach = camera.radius * math.sin(camera.fov / 2)
     for frame in frames:
