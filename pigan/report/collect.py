@@ -67,6 +67,19 @@ class DatasetCard(Record):
     resolutions: list[int]
     split: dict[str, list[int]]
     sha256: dict[str, str] = {}
+    names: list[str] = []
+    description: str | None = None
+    citation: str | None = None
+    expected: int | None = None
+    large_enough: dict[str, int] = {}
+    duplicates: list[list[int]] | None = None
+    owners: int | None = None
+    crop: dict[str, Any] = {}
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether there are depth maps."""
+        return any(name.startswith("depth_") for name in self.sha256)
 
 
 class Explorer(Record):
@@ -135,9 +148,18 @@ def collect(params: Params, data: Path, runs: Path) -> Collected:
     Raises:
         PiganError: a file is missing or not what its stage writes; the message names the stage to run.
     """
-    dataset = _record(DatasetCard, data / "dataset.json", "pigan crop")
+    dataset = read_card(data)
     found = [_run(params, runs, arm, seed) for arm in params.arms for seed in params.seeds]
     return Collected(params, dataset, data, found)
+
+
+def read_card(data: Path) -> DatasetCard:
+    """dataset.json of a prepared folder; keys that older ones do not have are left at their defaults.
+
+    Raises:
+        PiganError: the file is missing or holds something else.
+    """
+    return _record(DatasetCard, data / "dataset.json", "pigan crop")
 
 
 def read_explorer(path: Path) -> Explorer:

@@ -81,8 +81,8 @@ def draw_by_arm(
         panels[0].set_yticks(range(len(arms)), arms)
         panels[0].set_ylim(len(arms) - 0.4, -0.6)
         if not metrics:
-            _nothing(panels[0])
-        _save(figure, path)
+            nothing(panels[0])
+        save(figure, path)
 
 
 def draw_precision_recall(
@@ -107,8 +107,8 @@ def draw_precision_recall(
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(_locator(5))
         else:
-            _nothing(axes)
-        _save(figure, path)
+            nothing(axes)
+        save(figure, path)
 
 
 def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
@@ -141,7 +141,7 @@ def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Map
         left.set_ylim(len(arms) - 0.4, -0.6)
         for axes in (left, right):
             axes.grid(False, axis="y")
-        _save(figure, path)
+        save(figure, path)
 
 
 def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
@@ -158,7 +158,7 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
         for axes, (title, columns) in zip(grid.flat, panels, strict=True):
             axes.set_title(title)
             if not len(log) or not set(columns) <= set(log.columns):
-                _nothing(axes)
+                nothing(axes)
                 continue
             thin = 0.55 if len(set(log["seed"])) > 1 else 0.9
             for arm, dash in styles.items():
@@ -176,7 +176,7 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
             grid[0, 0].plot([], [], color=colour, ls=dash, label=arm)[0] for arm, (colour, dash) in styles.items()
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(styles), 6), labelcolor=INK)
-        _save(figure, path)
+        save(figure, path)
 
 
 def smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -187,6 +187,20 @@ def smooth(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     width = max(7, len(values) // 20)
     mean = pd.Series(values).rolling(2 * (width // 2) + 1, center=True, min_periods=1).mean()
     return mean.to_numpy(dtype=np.float64)
+
+
+def nothing(axes: Axes) -> None:
+    """Says in the empty axes that there is no value."""
+    axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center")
+    axes.set(xticks=[], yticks=[])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """SVG with text kept as text, a transparent ground and no date."""
+    nameless: dict[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(path, format="svg", transparent=True, metadata=nameless)
+    text = path.read_text(encoding="utf-8").replace("'DejaVu Sans'", FONTS)
+    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
 
 
 def _dots(
@@ -247,11 +261,6 @@ def _locator(ticks: int) -> MaxNLocator:
     return MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10])
 
 
-def _nothing(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center")
-    axes.set(xticks=[], yticks=[])
-
-
 def _time_unit(longest: float) -> tuple[float, str]:
     """Seconds in the unit that fits the longest time, and the unit's name."""
     units = [(3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")]
@@ -264,11 +273,3 @@ def _short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """SVG with text kept as text, a transparent ground and no date."""
-    nameless: dict[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(path, format="svg", transparent=True, metadata=nameless)
-    text = path.read_text(encoding="utf-8").replace("'DejaVu Sans'", FONTS)
-    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")

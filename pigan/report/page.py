@@ -5,27 +5,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pigan.config import Params
+from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.files import atomic_directory
-from pigan.report import embed, figures, provenance, sections, tables, verdict
+from pigan.report import datacard, embed, figures, provenance, sections, tables, verdict
 from pigan.report.collect import Collected, collect, read_explorer
+from pigan.report.templating import environment
 
 TABLES = ("metrics", "ablation", "training")
 PLOTS = ("fid", "kid", "precision_recall", "training", "depth", "cost")
 PICTURES = ("samples", "views", "depth", "truncation", "turntable")
 
-EXAMPLE_ROWS, EXAMPLE_COLUMNS, EXAMPLE_PIXELS = 4, 8, 128
-
 
 def report_files(params: Params) -> list[str]:
     """Names of the report's files, relative to its folder, that follow from the params alone."""
-    names = ["report.html", *(f"tables/{name}.csv" for name in TABLES), *(f"figures/{name}.svg" for name in PLOTS)]
+    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
+    names += [f"figures/{name}.svg" for name in (*PLOTS, *datacard.PLOTS)]
     return names + [f"figures/{name}_{arm}.png" for arm in params.arms for name in PICTURES]
 
 
@@ -52,6 +51,7 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
         for name, table in zip(TABLES, (metrics, ablation, training), strict=True):
             table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
         (folder / "figures").mkdir()
+        datacard.write_data(collected.dataset, Prepared(data), folder / "tables", folder / "figures")
         _draw(collected, metrics, training, folder / "figures")
         _copy_pictures(collected, folder / "figures")
         page = _render(collected, metrics, ablation, folder / "figures")
@@ -84,17 +84,9 @@ def _copy_pictures(collected: Collected, folder: Path) -> None:
 
 def _render(collected: Collected, metrics: pd.DataFrame, ablation: pd.DataFrame, folder: Path) -> str:
     """The page as text."""
-    params, card = collected.params, collected.dataset
+    params = collected.params
     columns = tables.metrics_of(collected)
-    environment = Environment(
-        loader=PackageLoader("pigan.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template = environment.get_template("report.html.jinja")
+    template = environment().get_template("report.html.jinja")
     return template.render(
         params=params,
         extractor=tables.EXTRACTOR_NAMES[params.evaluate.extractor],
@@ -113,10 +105,7 @@ def _render(collected: Collected, metrics: pd.DataFrame, ablation: pd.DataFrame,
         pictures=_pictures(params, folder),
         plots=_plots(params, folder),
         cost_rows=sections.cost_rows(collected),
-        data_rows=sections.data_rows(card, _known(collected)),
-        rejects=sections.reject_reasons(card),
-        examples=_examples(collected),
-        example_side=max(card.resolutions),
+        data=datacard.data_section(collected.dataset, Prepared(collected.data), folder),
         protocol_rows=sections.protocol_rows(collected),
         commit=provenance.git_commit(Path.cwd()),
         versions=provenance.library_versions(),
@@ -178,24 +167,3 @@ def _explorer(collected: Collected) -> dict[str, Any] | None:
         ),
         "wraps": abs(abs(step) * len(grid.yaws) - 2 * math.pi) < 0.01,
     }
-
-
-def _known(collected: Collected) -> list[str]:
-    """What the prepared data holds beside images."""
-    known = ["camera poses"] if (collected.data / "cameras.npz").is_file() else []
-    return known + (["depth maps"] if any(collected.data.glob("depth_*.npy")) else [])
-
-
-def _examples(collected: Collected) -> str | None:
-    """Training images at the largest side, evenly picked, as one sheet."""
-    card = collected.dataset
-    path = collected.data / f"images_{max(card.resolutions)}.npy"
-    train = card.split.get("train", [])
-    if not path.is_file() or not train:
-        return None
-    images = np.load(path, mmap_mode="r")
-    count = min(EXAMPLE_ROWS * EXAMPLE_COLUMNS, len(train))
-    picked = [train[index * len(train) // count] for index in range(count)]
-    rows = math.ceil(count / EXAMPLE_COLUMNS)
-    chosen = np.stack([np.asarray(images[index]) for index in picked])
-    return embed.image_uri(embed.contact_sheet(chosen, rows, EXAMPLE_COLUMNS, EXAMPLE_PIXELS))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pigan.config import Params
-from pigan.report.collect import Collected, DatasetCard
+from pigan.report.collect import Collected
 from pigan.report.tables import Metric, decimals, metrics_of, write_duration, write_number, write_spread
 from pigan.report.verdict import ranking
 
@@ -195,31 +195,6 @@ def protocol_rows(collected: Collected) -> list[tuple[str, str]]:
         text = "; ".join(f"{run}: {value}" for run, value in values.items()) if several else next(iter(values.values()))
         rows.append((PROTOCOL_NAMES.get(key, key), text))
     return rows
-
-
-def data_rows(card: DatasetCard, known: list[str]) -> list[tuple[str, str]]:
-    """The data card's facts."""
-    return [
-        ("Name and kind", f"{card.name}, {card.kind}"),
-        ("Source", card.source or "made by pigan"),
-        ("Licence", card.licence or "not stated"),
-        ("Images", f"{card.count:,} of {card.found:,} found"),
-        ("Split", ", ".join(f"{name.replace('_', ' ')} {len(part):,}" for name, part in card.split.items())),
-        ("Sides, pixels", ", ".join(str(side) for side in card.resolutions)),
-        ("Known beside the images", ", ".join(known) or "nothing"),
-    ]
-
-
-def reject_reasons(card: DatasetCard) -> list[tuple[str, int, str]]:
-    """Reason, number of images rejected for it, and the first few of their names."""
-    by_reason: dict[str, list[str]] = {}
-    for reject in card.rejected:
-        by_reason.setdefault(reject.reason, []).append(reject.file)
-    shown = 3
-    return [
-        (reason, len(files), ", ".join(files[:shown]) + (", …" if len(files) > shown else ""))
-        for reason, files in by_reason.items()
-    ]
 
 
 def metric_note(metric: Metric) -> str:

@@ -143,12 +143,24 @@ def write_data(params: Params, folder: Path) -> None:
     looks = [(rng.uniform(0.1, 1, 3), rng.uniform(0, 6.28), rng.uniform(0.4, 1.4)) for _ in range(40)]
     for side in params.resolutions():
         np.save(folder / f"images_{side}.npy", np.stack([blob(*look, side)[0] for look in looks]))
-    np.savez(folder / "cameras.npz", yaw=np.zeros(40, np.float32))
+        np.save(folder / f"depth_{side}.npy", np.stack([blob(*look, side)[1] for look in looks]))
+    yaw, pitch = (np.array([look[index] for look in looks], np.float32) for index in (1, 2))
+    cam2world = np.repeat(np.eye(4, dtype=np.float32)[None], len(looks), 0)
+    np.savez(
+        folder / "cameras.npz", cam2world=cam2world, fov=np.full(len(looks), 0.5, np.float32), pitch=pitch, yaw=yaw
+    )
     card = {"name": params.dataset.name, "kind": "cars", "source": None, "licence": "CC0-1.0", "count": 40, "found": 43}
     card |= {"rejected": [{"file": f"images/{index:05d}.png", "reason": "smaller than 16 px"} for index in range(2)]}
     card["rejected"].append({"file": "images/<b>.png", "reason": "cannot be decoded"})
     card |= {"resolutions": params.resolutions(), "split": {"train": list(range(38)), "held_out": [38, 39]}}
-    card |= {"sha256": {f"images_{side}.npy": "ef" * 32 for side in params.resolutions()}, "seconds": 3.1}
+    hashed = [f"{kind}_{side}.npy" for kind in ("images", "depth") for side in params.resolutions()]
+    card |= {"sha256": dict.fromkeys(hashed, "ef" * 32), "names": [f"images/{index:05d}.png" for index in range(40)]}
+    card |= {"duplicates": [[0, 1], [2, 3, 5]], "owners": 37, "expected": 43, "large_enough": {"64": 30, "128": 12}}
+    card |= {
+        "citation": "Somebody & others, 2020",
+        "description": "Made-up <cars>.",
+        "crop": params.dataset.crop.model_dump(),
+    }
     (folder / "dataset.json").write_text(json.dumps(card))
 
 

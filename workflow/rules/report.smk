@@ -19,7 +19,16 @@ rule report:
                 category="Tables",
                 labels={"table": table},
             )
-            for table in ("metrics", "ablation", "training")
+            for table in (
+                "metrics",
+                "ablation",
+                "training",
+                "data_facts",
+                "data_rejects",
+                "data_duplicates",
+                "data_poses",
+                "data_depth",
+            )
         ],
         figures=[
             report(
@@ -35,6 +44,8 @@ rule report:
                 "training",
                 "depth",
                 "cost",
+                "data_poses",
+                "data_depth",
             )
         ],
         pictures=[

@@ -1,0 +1,119 @@
+"""What a folder of own data tells the guide: a sample of square images, and all cameras where they are known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from pigan.config import Params
+from pigan.data.posed.frames import Frame
+from pigan.data.posed.layouts import read_posed
+from pigan.data.sources.download import find_images
+from pigan.data.square import CropJob, Cropped, CropSettings, DepthFile, crop_one
+from pigan.data.store import Prepared
+from pigan.errors import PiganError
+from pigan.progress import track
+from pigan.sections import Crop, Depth
+
+SAMPLE = 256
+SIDE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A random sample of the data, cropped as `pigan crop` does; lengths in the units of the camera files."""
+
+    images: UInt8[np.ndarray, "m side side 3"]
+    cam2world: Float[np.ndarray, "n 4 4"] | None = None
+    """All cameras, not only those of the sample; None: unknown."""
+    shown: Int[np.ndarray, " m"] | None = None
+    """Which of them took each image."""
+    fov: Float[np.ndarray, " m"] | None = None
+    """Opening angle of each image, radians."""
+    depth: Float[np.ndarray, "m side side"] | None = None
+    """z-depth, NaN where there is none."""
+    world_applied: bool = False
+    """Whether dataset.world of the params has been applied already, as prepared data has it."""
+
+
+def read_evidence(params: Params, source: Path) -> Evidence:
+    """A sample of a prepared folder, or of a raw one with or without camera files.
+
+    Raises:
+        PiganError: no such folder, no images in it, none that can be used, or broken camera files.
+    """
+    if not source.is_dir():
+        raise PiganError(f"{source}: no such folder; give the folder with your images, raw or prepared (zips: unpack)")
+    if (source / "dataset.json").is_file() and any(source.glob("images_*.npy")):
+        return _prepared(Prepared(source), params.dataset.world is not None)
+    frames = read_posed(source, None)
+    names = find_images(source) if frames is None else [frame.image for frame in frames]
+    shown, cropped = _looked_at(params, source, names, frames)
+    images = np.stack([one.images[SIDE] for one in cropped])
+    if frames is None:
+        return Evidence(images)
+    none = np.full((SIDE, SIDE), np.nan, np.float32)
+    return Evidence(
+        images=images,
+        cam2world=np.stack([frame.cam2world for frame in frames]),
+        shown=np.array(shown),
+        fov=np.array([one.fov for one in cropped], np.float64),
+        depth=np.stack([one.depths.get(SIDE, none) for one in cropped]) if any(one.depths for one in cropped) else None,
+    )
+
+
+def _prepared(data: Prepared, world_applied: bool) -> Evidence:
+    picked = _sample(data.count)
+    side = min(data.resolutions, key=lambda side: abs(side - SIDE))
+    images = np.ascontiguousarray(data.images(side)[picked])
+    cameras, depth = data.cameras, data.depth(side)
+    if cameras is None:
+        return Evidence(images)
+    return Evidence(
+        images=images,
+        cam2world=cameras.cam2world.astype(np.float64),
+        shown=picked,
+        fov=cameras.fov[picked].astype(np.float64),
+        depth=None if depth is None else np.asarray(depth[picked]),
+        world_applied=world_applied,
+    )
+
+
+def _looked_at(
+    params: Params, source: Path, names: Sequence[str], frames: Sequence[Frame] | None
+) -> tuple[list[int], list[Cropped]]:
+    """The usable ones of a sample: their numbers, and what the crop makes of them.
+
+    Raises:
+        PiganError: none can be used.
+    """
+    settings = replace(_settings(params.dataset.crop), min_pixels=1, resolutions=(SIDE,))
+    picked, kept, told = _sample(len(names)), {}, ""
+    for index in track(picked, len(picked), "look", "image"):
+        frame = None if frames is None else frames[index]
+        depth = None if frame is None or frame.depth is None else _depth_file(params.dataset.depth, source, frame)
+        camera = None if frame is None else frame.intrinsics
+        done = crop_one(CropJob(source / names[index], depth, camera, settings))
+        if done.reason is None:
+            kept[int(index)] = done
+        told = told or f"{names[index]}: {done.reason}"
+    if not kept:
+        raise PiganError(f"{source}: none of the images looked at can be used, {told}; see dataset.crop, or mend them")
+    return list(kept), list(kept.values())
+
+
+def _settings(crop: Crop) -> CropSettings:
+    red, green, blue = crop.background
+    return CropSettings(crop.rule, crop.resize, crop.center, "lanczos", crop.min_pixels, (red, green, blue), ())
+
+
+def _depth_file(stated: Depth | None, source: Path, frame: Frame) -> DepthFile:
+    unit, measure = (stated.unit, stated.measure) if stated else (frame.depth_unit, frame.depth_measure)
+    return DepthFile(source / str(frame.depth), unit, measure, 1.0)
+
+
+def _sample(count: int) -> Int[np.ndarray, " m"]:
+    """Numbers of a random sample, in random order."""
+    return np.random.default_rng(0).permutation(count)[:SAMPLE]
