@@ -1,142 +1,110 @@
 """Stage crop: raw images to the prepared arrays that training reads."""
 
 import contextlib
-import hashlib
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy.typing import DTypeLike
 
 from pigan.config import Params
+from pigan.data.duplicates import near_duplicates
+from pigan.data.parallel import ordered_map
+from pigan.data.posed.frames import Frame, pose_angles
+from pigan.data.posed.layouts import read_posed
+from pigan.data.rows import RowWriter
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.download import find_images
-from pigan.data.parallel import ordered_map
-from pigan.data.posed.frames import TRANSFORMS, Frame, pose_angles, read_frames
-from pigan.data.square import CropJob, Cropped, CropSettings, crop_one
+from pigan.data.split import join, owners_by_name, split, stated_split
+from pigan.data.square import CropJob, Cropped, CropSettings, DepthFile, crop_one, hashed_side
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json
 from pigan.progress import track
+from pigan.sections import Dataset
+
+# published selections are by these sizes of the crop, pixels
+SELECTIONS = (64, 128)
 
 
-class RowWriter:
-    """A .npy file that grows row by row, so that a set never has to fit in memory; use as a context manager."""
+@dataclass
+class Kept:
+    """What is known about the images once all were looked at."""
 
-    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        self.row_shape, self.dtype, self.rows = row_shape, np.dtype(dtype), 0
-        self._file = path.open("wb")
-        self._write_header()
-        self._start = self._file.tell()
-
-    def append(self, row: np.ndarray) -> None:
-        """Add one row.
-
-        Raises:
-            ValueError: the row has another shape.
-        """
-        if row.shape != self.row_shape:
-            raise ValueError(f"a row of shape {row.shape} in an array of {self.row_shape}")
-        self._file.write(np.ascontiguousarray(row, self.dtype).tobytes())
-        self.rows += 1
-
-    def __enter__(self) -> "RowWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.seek(0)
-        # numpy pads headers so that the number of rows can grow in place
-        self._write_header()
-        moved = self._file.tell() != self._start
-        self._file.close()
-        if moved and error is None:
-            raise RuntimeError("the .npy header changed its length")
-
-    def _write_header(self) -> None:
-        descr: Any = np.lib.format.dtype_to_descr(self.dtype)
-        header = {"descr": descr, "fortran_order": False, "shape": (self.rows, *self.row_shape)}
-        np.lib.format.write_array_header_1_0(self._file, header)
+    indices: list[int] = field(default_factory=list)
+    """Which of those found were kept."""
+    fovs: list[float | None] = field(default_factory=list)
+    """Their opening angles, radians."""
+    hashes: list[int] = field(default_factory=list)
+    """Their perceptual hashes."""
+    sides: list[int] = field(default_factory=list)
+    """Pixels of the crops of all that were found; 0 of those that could not be read."""
+    rejected: list[dict[str, str]] = field(default_factory=list)
 
 
 def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, Any]:
     """Prepare `raw` into the directory `out` (see `pigan.data.store`); returns what dataset.json holds.
 
-    With a transforms.json the cameras and depth maps are kept in step with the crop. Files that cannot be used are
-    rejected by name. Arrays do not depend on `workers`.
+    Where there are camera files, cameras and depth maps are kept in step with the crop. Files that cannot be used are
+    rejected by name. The same files and params give the same bytes, whatever the number of workers.
 
     Raises:
-        PiganError: `raw` is missing or holds no image, or every image was rejected.
+        PiganError: `raw` is missing or holds no image, its camera files are wrong, or every image was rejected.
     """
-    began = time.monotonic()
+    dataset, resolutions = params.dataset, params.resolutions()
     if not raw.is_dir():
         raise PiganError(f"{raw}: no such folder; run `pigan download --out {raw}` first")
-    frames = read_frames(raw) if (raw / TRANSFORMS).exists() else None
+    frames = read_posed(raw, dataset.world)
     names = find_images(raw) if frames is None else [frame.image for frame in frames]
     jobs = _jobs(params, raw, names, frames)
     with atomic_directory(out) as temporary:
         results = track(ordered_map(crop_one, jobs, workers, batch=32), len(jobs), "crop", "image")
         has_depth = any(job.depth is not None for job in jobs)
-        kept, fovs, rejected = _write_arrays(results, names, params.resolutions(), has_depth, temporary)
-        if not kept:
-            first = rejected[0]
+        kept = _write_arrays(results, names, resolutions, has_depth, temporary)
+        if not kept.indices:
+            first = kept.rejected[0]
             raise PiganError(
                 f"{raw}: all {len(names)} images were rejected, {first['file']}: {first['reason']};"
                 " give other images or change dataset.crop"
             )
-        if frames is not None:
-            _write_cameras(temporary, [frames[index] for index in kept], fovs, params.camera.yaw_mean)
-        owners = [names[index] if frames is None else frames[index].object for index in kept]
-        train, held_out = split(owners, params.dataset.held_out, params.dataset.name)
-        card = CARDS[params.dataset.kind]
+        kept_names = [names[index] for index in kept.indices]
+        kept_frames = None if frames is None else [frames[index] for index in kept.indices]
+        if kept_frames is not None:
+            _write_cameras(temporary, kept_frames, kept.fovs, params.camera.yaw_mean)
+        duplicates = _near_duplicates(temporary, resolutions, kept.hashes, dataset.near_duplicates)
+        owners = join(_owners(kept_names, kept_frames, dataset.held_out), duplicates)
+        stated = None if kept_frames is None else stated_split([frame.held_out for frame in kept_frames])
+        train, held_out = stated or split(owners, dataset.held_out, dataset.name)
+        card = CARDS[dataset.kind]
         info = {
-            "name": params.dataset.name,
-            "kind": params.dataset.kind,
-            "source": params.dataset.source or card.source,
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "source": dataset.source or card.source,
             "licence": card.licence,
+            "citation": card.citation,
             "description": card.description,
-            "count": len(kept),
+            "expected": card.expected,
             "found": len(names),
-            "rejected": rejected,
-            "crop": params.dataset.crop.model_dump(),
-            "resolutions": params.resolutions(),
-            "names": [names[index] for index in kept],
+            "count": len(kept.indices),
+            "large_enough": {str(size): sum(side >= size for side in kept.sides) for size in SELECTIONS},
+            "rejected": kept.rejected,
+            "crop": dataset.crop.model_dump(),
+            "resolutions": resolutions,
+            "names": kept_names,
+            "duplicates": duplicates,
+            "owners": len(set(owners)),
             "split": {"train": train, "held_out": held_out},
             "sha256": {path.name: sha256_file(path) for path in sorted(temporary.iterdir())},
-            "seconds": round(time.monotonic() - began, 3),
         }
         write_json(temporary / "dataset.json", info)
     return info
 
 
-def split(owners: Sequence[str], share: float, salt: str) -> tuple[list[int], list[int]]:
-    """Indices for training and held out: about `share` of the images, whole owners only, at least one owner kept.
-
-    Owners are held out in the order of a salted hash: the same ones on every machine, and nearly the same ones
-    after images were added.
-    """
-    members: dict[str, list[int]] = {}
-    for index, owner in enumerate(owners):
-        members.setdefault(owner, []).append(index)
-    ranked = sorted(members, key=lambda owner: hashlib.sha256(f"{salt}:{owner}".encode()).digest())
-    wanted = round(share * len(owners))
-    held_out: list[int] = []
-    for owner in ranked[:-1]:
-        if len(held_out) >= wanted:
-            break
-        held_out += members[owner]
-    aside = set(held_out)
-    return [index for index in range(len(owners)) if index not in aside], sorted(held_out)
-
-
-def _jobs(params: Params, raw: Path, names: list[str], frames: list[Frame] | None) -> list[CropJob]:
+def _jobs(params: Params, raw: Path, names: Sequence[str], frames: Sequence[Frame] | None) -> list[CropJob]:
     chosen = params.dataset.crop
     red, green, blue = chosen.background
     settings = CropSettings(
+        rule=chosen.rule,
         resize=chosen.resize,
         center=chosen.center,
         filter=chosen.filter,
@@ -146,19 +114,30 @@ def _jobs(params: Params, raw: Path, names: list[str], frames: list[Frame] | Non
     )
     if frames is None:
         return [CropJob(raw / name, None, None, settings) for name in names]
+    if chosen.rule == "cat-landmarks":
+        raise PiganError(f"dataset.crop.rule: cat-landmarks is for photos without cameras, {raw} has some; set center")
+    depths = [_depth_file(params.dataset, raw, frame) for frame in frames]
     return [
-        CropJob(raw / frame.image, None if frame.depth is None else raw / frame.depth, frame.fov, settings)
-        for frame in frames
+        CropJob(raw / frame.image, depth, frame.intrinsics, settings)
+        for frame, depth in zip(frames, depths, strict=True)
     ]
 
 
+def _depth_file(dataset: Dataset, raw: Path, frame: Frame) -> DepthFile | None:
+    """Where the depth map of a frame is and what it holds: as the params say, else as its files state."""
+    if frame.depth is None:
+        return None
+    scale = 1.0 if dataset.world is None else dataset.world.scale
+    if dataset.depth is None:
+        return DepthFile(raw / frame.depth, frame.depth_unit, frame.depth_measure, scale)
+    return DepthFile(raw / frame.depth, dataset.depth.unit, dataset.depth.measure, scale)
+
+
 def _write_arrays(
-    results: Any, names: list[str], resolutions: list[int], has_depth: bool, folder: Path
-) -> tuple[list[int], list[float | None], list[dict[str, str]]]:
-    """Append the arrays of all usable images; returns their numbers, their opening angles, and the rejects."""
-    kept: list[int] = []
-    fovs: list[float | None] = []
-    rejected: list[dict[str, str]] = []
+    results: Iterable[Cropped], names: Sequence[str], resolutions: Sequence[int], has_depth: bool, folder: Path
+) -> Kept:
+    """Append the arrays of all usable images."""
+    kept = Kept()
     with contextlib.ExitStack() as stack:
         images = {
             size: stack.enter_context(RowWriter(folder / f"images_{size}.npy", (size, size, 3), np.uint8))
@@ -168,22 +147,39 @@ def _write_arrays(
             size: stack.enter_context(RowWriter(folder / f"depth_{size}.npy", (size, size), np.float32))
             for size in (resolutions if has_depth else [])
         }
-        result: Cropped
         for index, result in enumerate(results):
+            kept.sides.append(result.side)
             if result.reason is not None:
-                rejected.append({"file": names[index], "reason": result.reason})
+                kept.rejected.append({"file": names[index], "reason": result.reason})
                 continue
-            kept.append(index)
-            fovs.append(result.fov)
+            kept.indices.append(index)
+            kept.fovs.append(result.fov)
+            kept.hashes.append(result.hash)
             for size in resolutions:
                 images[size].append(result.images[size])
             for size, writer in depths.items():
                 writer.append(result.depths.get(size, np.full((size, size), np.nan, np.float32)))
-    return kept, fovs, rejected
+    return kept
 
 
-def _write_cameras(folder: Path, frames: list[Frame], fovs: list[float | None], yaw_mean: float) -> None:
-    cam2world: Float[np.ndarray, "n 4 4"] = np.stack([frame.cam2world for frame in frames])
+def _near_duplicates(folder: Path, resolutions: Sequence[int], hashes: Sequence[int], bits: int) -> list[list[int]]:
+    images = np.load(folder / f"images_{hashed_side(resolutions)}.npy", mmap_mode="r")
+    return near_duplicates(np.array(hashes, np.uint64), images, bits)
+
+
+def _owners(names: Sequence[str], frames: Sequence[Frame] | None, share: float) -> list[str]:
+    """What each image shows as far as it is stated, else what its name tells."""
+    by_name = owners_by_name(names, share)
+    if frames is None:
+        return by_name
+    # a frame whose object nobody stated has its own name as object
+    return [
+        frame.object if frame.object != frame.image else owner for frame, owner in zip(frames, by_name, strict=True)
+    ]
+
+
+def _write_cameras(folder: Path, frames: Sequence[Frame], fovs: Sequence[float | None], yaw_mean: float) -> None:
+    cam2world = np.stack([frame.cam2world for frame in frames])
     pitch, yaw = pose_angles(cam2world, yaw_mean)
     np.savez(
         folder / "cameras.npz",

@@ -4,7 +4,10 @@ import collections
 import concurrent.futures
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from pigan.errors import PiganError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -19,6 +22,9 @@ def ordered_map(
     """`function` of each job, in order, whatever the number of worker processes; 1 runs in this process.
 
     `function` must be importable, and jobs and results picklable; only a few batches are in flight at a time.
+
+    Raises:
+        PiganError: a worker process died, which Python code cannot do by itself.
     """
     if workers <= 1 or len(jobs) <= batch:
         yield from map(function, jobs)
@@ -35,6 +41,10 @@ def ordered_map(
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
+        except BrokenProcessPool:
+            raise PiganError(
+                "a worker process died, most likely for lack of memory; free some, or run again with --workers 1"
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -106,16 +106,21 @@ class Prepared:
         return array
 
 
-def batch_indices(count: int, batch_size: int, step: int, seed: int) -> Int64[Tensor, " batch"]:
+def batch_indices(
+    count: int, batch_size: int, step: int, seed: int, rank: int = 0, ranks: int = 1
+) -> Int64[Tensor, " part"]:
     """Which of `count` images are in the batch of a step (from 0): consecutive pieces of one seeded shuffle an epoch.
 
-    A pure function, so that training resumes anywhere; batches run over the ends of epochs.
+    A pure function, so that training resumes anywhere; batches run over the ends of epochs. Of several `ranks`, each
+    takes its part: the parts, one behind the other, are the batch of one device, and differ in length by one at most.
 
     Raises:
-        ValueError: there are no images, or the step is negative.
+        ValueError: there are no images, the step is negative, or there is no such rank.
     """
     if count < 1 or batch_size < 1 or step < 0:
         raise ValueError(f"no batch {step} of {batch_size} among {count} images")
+    if not 0 <= rank < ranks:
+        raise ValueError(f"no rank {rank} among {ranks}")
     position, end = step * batch_size, (step + 1) * batch_size
     pieces = []
     while position < end:
@@ -123,7 +128,7 @@ def batch_indices(count: int, batch_size: int, step: int, seed: int) -> Int64[Te
         piece = _shuffled(count, seed, epoch)[offset : offset + end - position]
         pieces.append(piece)
         position += len(piece)
-    return torch.cat(pieces)
+    return torch.cat(pieces).tensor_split(ranks)[rank]
 
 
 class TrainingImages:
@@ -154,12 +159,11 @@ class TrainingImages:
 
     def images(self, indices: Int64[Tensor, " b"], flip: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b 3 h w"]:
         """Images in [-1, 1] on the device; `indices` count within the training split, `flip` mirrors left and right."""
-        home = self._bytes.device
-        taken = self._bytes[self._rows[indices.to(self._rows.device)]]
-        batch = (taken.to(self.device) if home != self.device else taken).permute(0, 3, 1, 2)
+        # bytes are a quarter of the floats: gathered, mirrored and turned to planes before they are converted
+        taken = self._bytes.index_select(0, self._rows[indices.to(self._rows.device)]).to(self.device)
         if flip is not None:
-            batch = torch.where(flip.to(self.device)[:, None, None, None], batch.flip(3), batch)
-        return batch.contiguous().float() / 127.5 - 1
+            taken = torch.where(flip.to(self.device)[:, None, None, None], taken.flip(2), taken)
+        return taken.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
 
     def poses(
         self, indices: Int64[Tensor, " b"], flip: Bool[Tensor, " b"] | None = None

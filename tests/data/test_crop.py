@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from pigan.data.crop import RowWriter, crop, split
+from pigan.config import Params
+from pigan.data.crop import crop
 from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
@@ -28,6 +27,19 @@ def images(tmp_path: Path) -> Path:
     (folder / "cut.png").write_bytes((folder / "sub" / "00.png").read_bytes()[:900])
     Image.new("RGB", (3, 3)).save(folder / "tiny.png")
     return folder
+
+
+RUNS = (("first", 1), ("again", 1), ("two", 2))
+
+
+def crop_to(params: Params, folder: Path, name: str, workers: int = 1) -> Path:
+    """`folder`/raw cropped into `folder`/`name`."""
+    crop(params, folder / "raw", folder / name, workers)
+    return folder / name
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_folder_becomes_arrays_with_rejects_named(make_params: Any, images: Path, tmp_path: Path) -> None:
@@ -51,11 +63,15 @@ def test_folder_becomes_arrays_with_rejects_named(make_params: Any, images: Path
     assert not list((tmp_path / "out").glob("depth*"))
 
 
-def test_arrays_do_not_depend_on_the_number_of_workers(make_params: Any, images: Path, tmp_path: Path) -> None:
-    params = make_params(kind="folder", source="x", cars=None)
-    one = crop(params, images, tmp_path / "one", workers=1)
-    two = crop(params, images, tmp_path / "two", workers=2)
-    assert {**one, "seconds": 0} == {**two, "seconds": 0}
+def test_folders_are_equal_byte_by_byte_whatever_the_number_of_workers(make_params: Any, tmp_path: Path) -> None:
+    params = make_params(cars={"views": 40, "size": 16})
+    download(params, tmp_path / "raw", workers=2)
+    (tmp_path / "raw" / "images" / "00003.png").write_bytes(b"broken")
+    first, again, two = (contents(crop_to(params, tmp_path, name, workers)) for name, workers in RUNS)
+    assert sorted(first) == [
+        *("cameras.npz", "dataset.json", "depth_16.npy", "depth_32.npy", "images_16.npy", "images_32.npy"),
+    ]
+    assert first == again == two
 
 
 def test_cars_keep_cameras_and_depth(make_params: Any, tmp_path: Path) -> None:
@@ -120,44 +136,99 @@ def test_failed_crop_leaves_the_previous_result(make_params: Any, images: Path, 
     assert hashlib.sha256((tmp_path / "out" / "dataset.json").read_bytes()).digest() == before
 
 
-@given(
-    st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=60),
-    st.floats(0, 0.5),
-    st.text(max_size=5),
-)
-def test_split_keeps_objects_whole_and_something_to_train_on(owners: list[str], share: float, salt: str) -> None:
-    train, held_out = split(owners, share, salt)
-    assert sorted(train + held_out) == list(range(len(owners)))
-    assert train
-    assert not {owners[index] for index in train} & {owners[index] for index in held_out}
-    assert split(owners, share, salt) == (train, held_out)
-    if share == 0:
-        assert not held_out
+def test_dataset_json_says_what_the_contract_names(make_params: Any, images: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100)).save(images / "large.png")
+    Image.new("RGB", (200, 70)).save(images / "larger.png")
+    params = make_params(kind="folder", source="x", cars=None)
+    info = crop(params, images, tmp_path / "out", workers=1)
+    assert set(info) == {
+        *("name", "kind", "source", "licence", "citation", "description", "expected", "found", "count", "large_enough"),
+        *("rejected", "crop", "resolutions", "names", "duplicates", "owners", "split", "sha256"),
+    }
+    assert info["large_enough"] == {"64": 2, "128": 0}
+    # both are black
+    first = info["names"].index("large.png")
+    assert info["duplicates"] == [[first, first + 1]]
+    assert info["owners"] == info["count"] - 1
 
 
-def test_split_has_the_share_asked_for_and_depends_on_the_salt() -> None:
-    owners = [f"{number}.png" for number in range(1000)]
-    first, other = split(owners, 0.05, "cars")[1], split(owners, 0.05, "cats")[1]
-    assert len(first) == len(other) == 50
-    assert first != other
-    # more images move few of the old ones
-    grown = set(split([*owners, *(f"new{number}.png" for number in range(20))], 0.05, "cars")[1])
-    assert len(set(first) - grown) <= 3
+def test_near_duplicates_stay_on_one_side(make_params: Any, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        picture = coarse.resize((48, 48), Image.Resampling.BICUBIC)
+        picture.save(raw / f"{number:02d}.png")
+        picture.save(raw / f"{number + 50}.jpg", quality=80)
+    params = make_params(kind="folder", source="x", cars=None, held_out=0.2)
+    info = crop(params, raw, tmp_path / "out", workers=1)
+    names, held_out = info["names"], set(info["split"]["held_out"])
+    pairs = [[names.index(f"{number:02d}.png"), names.index(f"{number + 50}.jpg")] for number in range(30)]
+    assert info["duplicates"] == pairs
+    assert info["owners"] == 30
+    assert len(held_out) == 12
+    assert all(len({index in held_out for index in pair}) == 1 for pair in pairs)
 
 
-@given(st.integers(0, 12), st.tuples(st.integers(1, 3), st.integers(1, 3)))
-def test_growing_array_equals_numpy_save(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, shape: tuple[int, int]
-) -> None:
-    folder = tmp_path_factory.mktemp("rows")
-    array = np.random.default_rng(0).random((rows, *shape)).astype(np.float32)
-    with RowWriter(folder / "a.npy", shape, np.float32) as writer:
-        for row in array:
-            writer.append(row)
-    np.save(folder / "b.npy", array)
-    assert (folder / "a.npy").read_bytes() == (folder / "b.npy").read_bytes()
+def test_cats_are_selected_and_counted_by_the_size_of_their_faces(make_params: Any, tmp_path: Path) -> None:
+    raw = tmp_path / "raw" / "CAT_00"
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    # ears this far apart, pixels
+    for number, width in enumerate([30, 63, 64, 100, 127, 128, 200]):
+        scale = width / 80
+        points = np.array(
+            [[80, 90], [120, 90], [100, 120], [60, 80], [62, 40], [80, 70], [120, 70], [138, 40], [140, 80]]
+        )
+        Image.fromarray(rng.integers(0, 256, (500, 600, 3), dtype=np.uint8)).save(raw / f"00000001_{number:03d}.jpg")
+        label = "9 " + " ".join(str(round(value * scale)) for value in points.ravel())
+        (raw / f"00000001_{number:03d}.jpg.cat").write_text(label)
+    Image.new("RGB", (600, 500)).save(raw / "00000001_900.jpg")
+    params = make_params(kind="cats", cars=None, crop={"rule": "cat-landmarks", "min_pixels": 100})
+    info = crop(params, tmp_path / "raw", tmp_path / "out", workers=1)
+    assert info["large_enough"] == {"64": 5, "128": 2}
+    assert (info["found"], info["count"], info["expected"]) == (8, 4, 9997)
+    reasons = {reject["file"][-7:]: reject["reason"] for reject in info["rejected"]}
+    assert reasons["000.jpg"] == "too small: a face of 30 pixels, not 100"
+    assert reasons["900.jpg"] == "no landmarks: there is no 00000001_900.jpg.cat beside it"
 
 
-def test_growing_array_refuses_another_shape(tmp_path: Path) -> None:
-    with RowWriter(tmp_path / "a.npy", (2,), np.uint8) as writer, pytest.raises(ValueError, match="shape"):
-        writer.append(np.zeros(3, np.uint8))
+def test_split_of_the_files_wins(make_params: Any, tmp_path: Path) -> None:
+    params = make_params(cars={"views": 12, "size": 16, "views_per_car": 1}, held_out=0.5)
+    download(params, tmp_path / "raw", workers=1)
+    path = tmp_path / "raw" / "transforms.json"
+    content = json.loads(path.read_text())
+    path.unlink()
+    for name, frames in (("train", content["frames"][:9]), ("test", content["frames"][9:])):
+        (path.parent / f"transforms_{name}.json").write_text(json.dumps({**content, "frames": frames}))
+    info = crop(params, tmp_path / "raw", tmp_path / "out", workers=1)
+    assert info["split"] == {"train": list(range(9)), "held_out": [9, 10, 11]}
+
+
+def test_world_and_depth_of_the_params_apply(make_params: Any, tmp_path: Path) -> None:
+    world, depth = {"up": "y", "center": [0.0, 0.0, 0.0], "scale": 0.5}, {"unit": 3.0, "measure": "z"}
+    plain = make_params(cars={"views": 3, "size": 16})
+    download(plain, tmp_path / "raw", workers=1)
+    moved = make_params(cars={"views": 3, "size": 16}, world=world, depth=depth)
+    before, after = crop_to(plain, tmp_path, "before"), crop_to(moved, tmp_path, "after")
+    np.testing.assert_allclose(np.load(after / "depth_16.npy"), 1.5 * np.load(before / "depth_16.npy"), rtol=1e-6)
+    cameras = [np.load(folder / "cameras.npz")["cam2world"] for folder in (before, after)]
+    np.testing.assert_allclose(cameras[1][:, :3, 3], 0.5 * cameras[0][:, :3, 3], atol=1e-6)
+
+
+def test_landmarks_and_cameras_exclude_each_other(make_params: Any, tmp_path: Path) -> None:
+    params = make_params(cars={"views": 2, "size": 16}, crop={"rule": "cat-landmarks"})
+    download(params, tmp_path / "raw", workers=1)
+    with pytest.raises(PiganError, match="cat-landmarks is for photos without cameras"):
+        crop(params, tmp_path / "raw", tmp_path / "out")
+
+
+def test_thousands_of_rejects_are_one_line(make_params: Any, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for number in range(2000):
+        (tmp_path / "raw" / f"{number}.png").touch()
+    with pytest.raises(PiganError, match="all 2000 images were rejected") as caught:
+        crop(make_params(kind="folder", source="x", cars=None), tmp_path / "raw", tmp_path / "out", workers=1)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400

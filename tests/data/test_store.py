@@ -44,6 +44,20 @@ def test_batches_cannot_be_spoilt_by_their_users() -> None:
     assert sorted(batch_indices(10, 10, 0, 0).tolist()) == list(range(10))
 
 
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 100), st.integers(1, 9))
+@settings(deadline=None)
+def test_ranks_share_the_batch_of_one_device(count: int, batch_size: int, step: int, ranks: int) -> None:
+    parts = [batch_indices(count, batch_size, step, 3, rank, ranks) for rank in range(ranks)]
+    assert torch.equal(torch.cat(parts), batch_indices(count, batch_size, step, 3))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [(-1, 2), (2, 2), (0, 0)])
+def test_ranks_that_are_not_there_are_refused(rank: int, ranks: int) -> None:
+    with pytest.raises(ValueError, match="no rank"):
+        batch_indices(4, 4, 0, 0, rank, ranks)
+
+
 @pytest.mark.parametrize("arguments", [(0, 4, 0, 0), (4, 0, 0, 0), (4, 4, -1, 0)])
 def test_impossible_batches_are_refused(arguments: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="no batch"):
@@ -103,6 +117,17 @@ def test_data_without_cameras_has_no_poses(prepared: Path) -> None:
     assert data.depth(16) is None
     assert data.cameras is None
     assert TrainingImages(data, 16, torch.device("cpu")).poses(torch.tensor([0])) is None
+
+
+def test_images_are_handed_out_contiguous_and_apart(prepared: Path) -> None:
+    data = Prepared(prepared)
+    images = TrainingImages(data, 16, torch.device("cpu"))
+    before = data.images(16).copy()
+    batch = images.images(torch.tensor([0, 1]), torch.tensor([True, False]))
+    assert batch.is_contiguous()
+    batch.zero_()
+    assert np.array_equal(data.images(16), before)
+    assert images.images(torch.tensor([0, 1])).abs().max() > 0
 
 
 def test_unusable_data_is_told_in_one_line(prepared: Path, tmp_path: Path) -> None:

@@ -69,9 +69,11 @@ if stage == "report":
     (out / "tables/metrics.csv").write_text("arm,seed,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/ablation.csv").write_text("arm,seeds,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/training.csv").write_text("arm,seed,global_step,loss_d,loss_g\\n" + curves)
+    for table in ("facts", "rejects", "duplicates", "poses", "depth"):
+        (out / f"tables/data_{{table}}.csv").write_text("what,value\\n")
     (out / "figures").mkdir(exist_ok=True)
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><rect width="90" height="40"/></svg>'
-    for figure in ("fid", "kid", "precision_recall", "training", "depth", "cost"):
+    for figure in ("fid", "kid", "precision_recall", "training", "depth", "cost", "data_poses", "data_depth"):
         (out / f"figures/{{figure}}.svg").write_text(drawing)
     pixel = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
                           "0000000c4944415408d763e8d80d0002e201b2d4f8b3f30000000049454e44ae426082")
