@@ -88,6 +88,12 @@ class Crop(Section):
     min_pixels: PositiveInt
     background: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]
 
+    @model_validator(mode="after")
+    def _landmarks_need_no_size(self) -> "Crop":
+        if self.rule == "cat-landmarks" and (self.resize is not None or self.center is not None):
+            raise ValueError("rule cat-landmarks finds the face by itself: set resize and center to null")
+        return self
+
 
 class Dataset(Section):
     """Where the images come from and how they are prepared."""

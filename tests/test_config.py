@@ -42,6 +42,12 @@ def section_of(values: Any, path: KeyPath) -> Any:
     return values
 
 
+CATS = {
+    **{"rule": "cat-landmarks", "resize": None, "center": None, "filter": "lanczos", "min_pixels": 128},
+    "background": [255, 255, 255],
+}
+
+
 def with_value(place: str, value: Any) -> dict[str, Any]:
     """The demo with the value at the dotted `place` replaced."""
     values = copy.deepcopy(DEMO)
@@ -160,6 +166,9 @@ def test_wrong_type_or_range_is_told(place: str, value: Any, told: str) -> None:
         ("dataset.kind", "folder", "kind folder needs dataset.source"),
         ("dataset.kind", "deepview", "kind deepview needs dataset.source"),
         ("dataset.cars", None, "kind cars needs the section dataset.cars"),
+        ("dataset.kind", "meshes", "kind meshes needs the section dataset.meshes; `pigan params meshes` shows it"),
+        ("dataset.crop", CATS | {"center": 108}, "rule cat-landmarks finds the face by itself: set resize and center"),
+        ("dataset.crop", CATS, None),
         ("generate.checkpoint", "r64", "generate.checkpoint: r64 is no stage; there are r16, r32"),
         ("report.main_arm", "base", "report.main_arm: no arm base; there are baseline, "),
         ("model.discriminator.encoder", False, None),

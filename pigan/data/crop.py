@@ -11,7 +11,7 @@ import numpy as np
 from pigan.config import Params
 from pigan.data.duplicates import near_duplicates
 from pigan.data.parallel import ordered_map
-from pigan.data.posed.frames import Frame, pose_angles
+from pigan.data.posed.frames import REJECTED, Frame, pose_angles
 from pigan.data.posed.layouts import read_posed
 from pigan.data.rows import RowWriter
 from pigan.data.sources.catalog import CARDS
@@ -19,7 +19,7 @@ from pigan.data.sources.download import find_images
 from pigan.data.split import join, owners_by_name, split, stated_split
 from pigan.data.square import CropJob, Cropped, CropSettings, DepthFile, crop_one, hashed_side
 from pigan.errors import PiganError
-from pigan.files import atomic_directory, sha256_file, write_json
+from pigan.files import atomic_directory, read_json, sha256_file, write_json
 from pigan.progress import track
 from pigan.sections import Dataset
 
@@ -56,7 +56,7 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
         raise PiganError(f"{raw}: no such folder; run `pigan download --out {raw}` first")
     frames = read_posed(raw, dataset.world)
     names = find_images(raw) if frames is None else [frame.image for frame in frames]
-    jobs = _jobs(params, raw, names, frames)
+    jobs = crop_jobs(dataset, resolutions, raw, names, frames)
     with atomic_directory(out) as temporary:
         results = track(ordered_map(crop_one, jobs, workers, batch=32), len(jobs), "crop", "image")
         has_depth = any(job.depth is not None for job in jobs)
@@ -87,12 +87,13 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
             "found": len(names),
             "count": len(kept.indices),
             "large_enough": {str(size): sum(side >= size for side in kept.sides) for size in SELECTIONS},
-            "rejected": kept.rejected,
+            "rejected": kept.rejected + _rejected_models(raw),
             "crop": dataset.crop.model_dump(),
             "resolutions": resolutions,
             "names": kept_names,
             "duplicates": duplicates,
-            "owners": len(set(owners)),
+            # a split that the files state keeps nothing whole
+            "owners": len(set(owners)) if stated is None else None,
             "split": {"train": train, "held_out": held_out},
             "sha256": {path.name: sha256_file(path) for path in sorted(temporary.iterdir())},
         }
@@ -100,8 +101,15 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
     return info
 
 
-def _jobs(params: Params, raw: Path, names: Sequence[str], frames: Sequence[Frame] | None) -> list[CropJob]:
-    chosen = params.dataset.crop
+def crop_jobs(
+    dataset: Dataset, resolutions: Sequence[int], raw: Path, names: Sequence[str], frames: Sequence[Frame] | None
+) -> list[CropJob]:
+    """What is to be done with the images `names` below `raw`, each with its frame where cameras are known.
+
+    Raises:
+        PiganError: faces are to be found in images with cameras.
+    """
+    chosen = dataset.crop
     red, green, blue = chosen.background
     settings = CropSettings(
         rule=chosen.rule,
@@ -110,13 +118,13 @@ def _jobs(params: Params, raw: Path, names: Sequence[str], frames: Sequence[Fram
         filter=chosen.filter,
         min_pixels=chosen.min_pixels,
         background=(red, green, blue),
-        resolutions=tuple(params.resolutions()),
+        resolutions=tuple(resolutions),
     )
     if frames is None:
         return [CropJob(raw / name, None, None, settings) for name in names]
     if chosen.rule == "cat-landmarks":
         raise PiganError(f"dataset.crop.rule: cat-landmarks is for photos without cameras, {raw} has some; set center")
-    depths = [_depth_file(params.dataset, raw, frame) for frame in frames]
+    depths = [_depth_file(dataset, raw, frame) for frame in frames]
     return [
         CropJob(raw / frame.image, depth, frame.intrinsics, settings)
         for frame, depth in zip(frames, depths, strict=True)
@@ -165,6 +173,12 @@ def _write_arrays(
 def _near_duplicates(folder: Path, resolutions: Sequence[int], hashes: Sequence[int], bits: int) -> list[list[int]]:
     images = np.load(folder / f"images_{hashed_side(resolutions)}.npy", mmap_mode="r")
     return near_duplicates(np.array(hashes, np.uint64), images, bits)
+
+
+def _rejected_models(raw: Path) -> list[dict[str, str]]:
+    """The 3-D models that were not rendered, in words for dataset.json."""
+    models = read_json(raw / REJECTED) if (raw / REJECTED).exists() else []
+    return [{"file": model["file"], "reason": f"3-D model not rendered: {model['reason']}"} for model in models]
 
 
 def _owners(names: Sequence[str], frames: Sequence[Frame] | None, share: float) -> list[str]:

@@ -1,21 +1,21 @@
 """What a folder of own data tells the guide: a sample of square images, and all cameras where they are known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from pigan.config import Params
+from pigan.data.crop import crop_jobs
 from pigan.data.posed.frames import Frame
 from pigan.data.posed.layouts import read_posed
 from pigan.data.sources.download import find_images
-from pigan.data.square import CropJob, Cropped, CropSettings, DepthFile, crop_one
+from pigan.data.square import Cropped, crop_one
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.progress import track
-from pigan.sections import Crop, Depth
 
 SAMPLE = 256
 SIDE = 64
@@ -89,29 +89,20 @@ def _looked_at(
     Raises:
         PiganError: none can be used.
     """
-    settings = replace(_settings(params.dataset.crop), min_pixels=1, resolutions=(SIDE,))
+    # cameras are estimated in their own world, from whatever can be seen
+    crop = params.dataset.crop.model_copy(update={"min_pixels": 1, "filter": "lanczos"})
+    dataset = params.dataset.model_copy(update={"world": None, "crop": crop})
     picked, kept, told = _sample(len(names)), {}, ""
-    for index in track(picked, len(picked), "look", "image"):
-        frame = None if frames is None else frames[index]
-        depth = None if frame is None or frame.depth is None else _depth_file(params.dataset.depth, source, frame)
-        camera = None if frame is None else frame.intrinsics
-        done = crop_one(CropJob(source / names[index], depth, camera, settings))
+    some = None if frames is None else [frames[index] for index in picked]
+    jobs = crop_jobs(dataset, [SIDE], source, [names[index] for index in picked], some)
+    for index, job in track(zip(picked, jobs, strict=True), len(picked), "look", "image"):
+        done = crop_one(job)
         if done.reason is None:
             kept[int(index)] = done
         told = told or f"{names[index]}: {done.reason}"
     if not kept:
         raise PiganError(f"{source}: none of the images looked at can be used, {told}; see dataset.crop, or mend them")
     return list(kept), list(kept.values())
-
-
-def _settings(crop: Crop) -> CropSettings:
-    red, green, blue = crop.background
-    return CropSettings(crop.rule, crop.resize, crop.center, "lanczos", crop.min_pixels, (red, green, blue), ())
-
-
-def _depth_file(stated: Depth | None, source: Path, frame: Frame) -> DepthFile:
-    unit, measure = (stated.unit, stated.measure) if stated else (frame.depth_unit, frame.depth_measure)
-    return DepthFile(source / str(frame.depth), unit, measure, 1.0)
 
 
 def _sample(count: int) -> Int[np.ndarray, " m"]:

@@ -111,6 +111,13 @@ def test_rejected_frames_take_their_cameras_with_them(make_params: Any, tmp_path
         assert np.array_equal(before[kept], after)
 
 
+def test_models_that_were_not_rendered_are_named_too(make_params: Any, images: Path, tmp_path: Path) -> None:
+    (images / "rejected.json").write_text(json.dumps([{"file": "b.glb", "reason": "has no faces"}]))
+    info = crop(make_params(kind="folder", source="x", cars=None), images, tmp_path / "out", workers=1)
+    assert info["rejected"][-1] == {"file": "b.glb", "reason": "3-D model not rendered: has no faces"}
+    assert (info["found"], info["count"], len(info["rejected"])) == (42, 40, 3)
+
+
 def test_all_rejected_and_missing_are_one_line_errors(make_params: Any, tmp_path: Path) -> None:
     params = make_params(kind="folder", source="x", cars=None)
     with pytest.raises(PiganError, match="pigan download"):
@@ -204,6 +211,7 @@ def test_split_of_the_files_wins(make_params: Any, tmp_path: Path) -> None:
         (path.parent / f"transforms_{name}.json").write_text(json.dumps({**content, "frames": frames}))
     info = crop(params, tmp_path / "raw", tmp_path / "out", workers=1)
     assert info["split"] == {"train": list(range(9)), "held_out": [9, 10, 11]}
+    assert info["owners"] is None
 
 
 def test_world_and_depth_of_the_params_apply(make_params: Any, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pigan.sections import World
 
 TRANSFORMS = "transforms.json"
+# beside rendered views: the 3-D models that could not be, [{file, reason}]
+REJECTED = "rejected.json"
 
 # the rotation of raw axes after which +y points up, by the raw axis that does
 TO_Y_UP: dict[str, NDArray[np.float64]] = {
