@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pigan.config import Params
-from pigan.data.cars.render import render_cars
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.checks import check_tree, correct_cats
 from pigan.data.sources.fetch import Unavailable, fetch
@@ -40,6 +39,9 @@ def download(
             raise PiganError("--from: kind cars is rendered and reads no files; leave it out or change dataset.kind")
         if dataset.cars is None:
             raise PiganError("params: kind cars needs the section dataset.cars; `pigan params demo` shows it")
+        # the renderers load torch, which takes longer than many a copy
+        from pigan.data.cars.render import render_cars
+
         with atomic_directory(out) as temporary:
             render_cars(dataset.cars, params.camera, temporary, workers)
         return
