@@ -43,7 +43,11 @@ def section_of(values: Any, path: KeyPath) -> Any:
 
 
 CATS = {
-    **{"rule": "cat-landmarks", "resize": None, "center": None, "filter": "lanczos", "min_pixels": 128},
+    "rule": "cat-landmarks",
+    "resize": None,
+    "center": None,
+    "filter": "lanczos",
+    "min_pixels": 128,
     "background": [255, 255, 255],
 }
 
