@@ -17,6 +17,11 @@ TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start engines and stages begin, so that no worker is left with a long one at the end."""
+    items.sort(key=lambda item: not {"workflow", "stages", "test_end_to_end.py"}.intersection(item.path.parts))
+
+
 def preset(name: str) -> config.Params:
     return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name)
 
