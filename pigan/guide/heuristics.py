@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from ruamel.yaml import YAML
 
+from pigan import config, presets
 from pigan.guide.proxy import render_proxies
 from pigan.guide.suggestion import Suggestion
 from pigan.sections import Camera
@@ -17,29 +20,11 @@ OBJECT = 24
 # heads that are turned by these spreads (rad) are rendered and their asymmetry told beside that of the images
 COMPARED = (0.1, 0.3, 0.5)
 
-FACES = Camera(
-    fov_degrees=12.0,
-    align_corners=True,
-    radius=1.0,
-    near=0.88,
-    far=1.12,
-    pose_law="gaussian",
-    yaw_mean=1.5708,
-    yaw_spread=0.3,
-    pitch_mean=1.5708,
-    pitch_spread=0.155,
-)
-OBJECTS = FACES.model_copy(
-    update={
-        "fov_degrees": 30.0,
-        "near": 0.7,
-        "far": 1.3,
-        "pose_law": "spherical_uniform",
-        "yaw_spread": 3.1416,
-        "pitch_mean": 0.74176,
-        "pitch_spread": 0.74176,
-    }
-)
+
+@cache
+def preset_camera(name: str) -> Camera:
+    """The section camera of a shipped preset."""
+    return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name).camera
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,8 @@ def asymmetry(grey: Float[np.ndarray, "n side side"]) -> float:
 
 def _objects(looks: Looks) -> tuple[Camera, list[str]]:
     """Whole objects on a plain ground: the ball that the larger boxes fill lies between near and far."""
-    half = math.atan(looks.size_most * math.tan(OBJECTS.fov / 2))
+    base = preset_camera("carla")
+    half = math.atan(looks.size_most * math.tan(base.fov / 2))
     reach = min(max(1.15 * math.sin(half), 0.1), 0.3)
     near, far = math.floor((1 - reach) * 100) / 100, math.ceil((1 + reach) * 100) / 100
     colour = "white" if min(looks.colour) > 245 else "black" if max(looks.colour) < 10 else f"of colour {looks.colour}"
@@ -121,7 +107,7 @@ def _objects(looks: Looks) -> tuple[Camera, list[str]]:
             f" {looks.size_most:.0%})"
         ),
         (
-            f"assumed: whole objects on a plain ground, as in preset carla: fov {OBJECTS.fov_degrees:g} degrees, seen"
+            f"assumed: whole objects on a plain ground, as in preset carla: fov {base.fov_degrees:g} degrees, seen"
             " from all sides, from level to straight above, evenly over the sphere"
         ),
         f"assumed: objects are as deep as wide, so near and far leave a ball of radius {reach:.2g} (15% of room)",
@@ -133,21 +119,22 @@ def _objects(looks: Looks) -> tuple[Camera, list[str]]:
             "warning: single images are nearly their own mirror images; if all objects face the camera, use"
             " pose_law gaussian with yaw_mean and pitch_mean 1.5708 and spreads 0.3 and 0.155"
         )
-    return OBJECTS.model_copy(update={"near": near, "far": far}), notes
+    return base.model_copy(update={"near": near, "far": far}), notes
 
 
 def _heads(looks: Looks) -> tuple[Camera, list[str]]:
     """Something that fills the frame: the preset of faces, and how much its heads would turn."""
+    base = preset_camera("celeba")
     rendered = [
-        asymmetry(render_proxies("head", FACES.model_copy(update={"yaw_spread": spread}), 0.12, 32, 32, 0).mean(3))
+        asymmetry(render_proxies("head", base.model_copy(update={"yaw_spread": spread}), 0.12, 32, 32, 0).mean(3))
         for spread in COMPARED
     ]
     told = ", ".join(f"{value:.2f} at {spread:g}" for spread, value in zip(COMPARED, rendered, strict=True))
     notes = [
         (
             "assumed: one kind of thing fills the frame and faces the camera, as in preset celeba: fov 12 degrees, near"
-            f" {FACES.near:g}, far {FACES.far:g}, gaussian with yaw spread {FACES.yaw_spread:g}, pitch spread"
-            f" {FACES.pitch_spread:g}"
+            f" {base.near:g}, far {base.far:g}, gaussian with yaw spread {base.yaw_spread:g}, pitch spread"
+            f" {base.pitch_spread:g}"
         ),
         (
             f"hint: rendered heads have an asymmetry of {told} rad of yaw spread; backgrounds, hair and light count"
@@ -159,7 +146,7 @@ def _heads(looks: Looks) -> tuple[Camera, list[str]]:
             f"warning: the mean image is {looks.mean_asymmetry:.0f} times as asymmetric as chance allows: light from"
             " one side, or images that are not aligned alike; the second needs a pose law set by hand"
         )
-    return FACES, notes
+    return base, notes
 
 
 def _border(images: UInt8[np.ndarray, "n side side 3"]) -> tuple[Float[np.ndarray, "n 3"], Bool[np.ndarray, " n"]]:

@@ -48,8 +48,8 @@ def _comment(note: str) -> list[str]:
 
 
 def number(value: float) -> str:
-    """A float with at most six digits that count and always a dot, as params.yaml wants it."""
-    text = np.format_float_positional(value, precision=6, fractional=False, trim="0")
+    """A float with at most eight digits that count and always a dot, as params.yaml wants it."""
+    text = np.format_float_positional(value, precision=8, fractional=False, trim="0")
     return "0.0" if float(text) == 0 else text
 
 

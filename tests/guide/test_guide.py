@@ -15,7 +15,7 @@ from pigan.data.cars.render import render_cars
 from pigan.errors import PiganError
 from pigan.files import write_json
 from pigan.guide.guide import guide
-from pigan.guide.heuristics import FACES, OBJECTS, measure
+from pigan.guide.heuristics import measure, preset_camera
 from pigan.guide.heuristics import suggest as suggest_by_looks
 from pigan.guide.preview import outlines
 from pigan.guide.proxy import render_proxies
@@ -108,9 +108,9 @@ def test_prepared_data_gives_the_same_as_raw(tiny_params: Params, cars: Path, tm
 
 
 def test_heads_that_fill_the_frame_give_the_camera_of_faces(tiny_params: Params, tmp_path: Path) -> None:
-    heads = render_proxies("head", FACES, 0.12, 24, 32, 4)
+    heads = render_proxies("head", preset_camera("celeba"), 0.12, 24, 32, 4)
     text = guide(tiny_params, save(heads, tmp_path / "faces"), tmp_path / "look")
-    assert pasted(tiny_params, text).camera == FACES
+    assert pasted(tiny_params, text).camera == preset_camera("celeba")
     assert "# assumed: one kind of thing fills the frame" in text
     assert "dataset:" not in text
     assert (tmp_path / "look" / "cameras.png").stat().st_size > 10_000
@@ -118,7 +118,7 @@ def test_heads_that_fill_the_frame_give_the_camera_of_faces(tiny_params: Params,
 
 @pytest.mark.parametrize("reach", [0.12, 0.24])
 def test_objects_on_white_give_bounds_that_hold_them(reach: float) -> None:
-    found = suggest_by_looks(render_proxies("car", OBJECTS, reach, 12, 48, 2))
+    found = suggest_by_looks(render_proxies("car", preset_camera("carla"), reach, 12, 48, 2))
     camera = found.camera
     assert (camera.fov_degrees, camera.pose_law) == (30.0, "spherical_uniform")
     assert 1 - 1.6 * reach < camera.near < 1 - 0.9 * reach
@@ -142,7 +142,9 @@ def test_looks_are_measured() -> None:
 
 def test_heads_that_turn_more_are_less_symmetric() -> None:
     found = [
-        measure(render_proxies("head", FACES.model_copy(update={"yaw_spread": spread}), 0.12, 24, 32, 1)).asymmetry
+        measure(
+            render_proxies("head", preset_camera("celeba").model_copy(update={"yaw_spread": spread}), 0.12, 24, 32, 1)
+        ).asymmetry
         for spread in (0.0, 0.3, 0.6)
     ]
     assert found == sorted(found)
@@ -165,10 +167,10 @@ def test_numbers_are_floats_to_any_yaml_reader() -> None:
         "1.0",
         "0.1",
         "0.00001",
-        "3.14159",
+        "3.1415927",
         "-0.000000002",
         "0.0",
-        "123457.0",
+        "123456.79",
     ]
 
 
@@ -199,5 +201,7 @@ def test_folder_for_the_picture_keeps_what_is_in_it(tiny_params: Params, tmp_pat
     own = tmp_path / "look" / "notes.txt"
     own.parent.mkdir()
     own.write_text("mine")
-    guide(tiny_params, save(render_proxies("car", OBJECTS, 0.2, 6, 32, 0), tmp_path / "cars"), own.parent)
+    guide(
+        tiny_params, save(render_proxies("car", preset_camera("carla"), 0.2, 6, 32, 0), tmp_path / "cars"), own.parent
+    )
     assert {path.name for path in own.parent.iterdir()} == {"notes.txt", "camera.yaml", "cameras.png"}

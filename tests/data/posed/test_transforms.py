@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_told_in_one_line(raw: Path, content: dict[str, A
 def test_garbage_in_any_place_is_told_or_harmless(raw: Path, key: str, value: Any, inside: bool, name: str) -> None:
     content: dict[str, Any] = {"fl_x": 30.0, "frames": [entry(depth_file_path="a.npy")]}
     (content["frames"][0] if inside else content)[key] = value
-    told_or_read(lambda: read(raw, name, **content))
+    check_told_or_read(lambda: read(raw, name, **content))
 
 
 @given(GARBAGE)
@@ -201,7 +201,7 @@ def test_what_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
         (tmp_path / name).unlink()
 
 
-def told_or_read(attempt: Callable[[], list[Frame]]) -> None:
+def check_told_or_read(attempt: Callable[[], list[Frame]]) -> None:
     try:
         frames = attempt()
     except PiganError as error:

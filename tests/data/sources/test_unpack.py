@@ -55,7 +55,7 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
-def refuse(archive: Path, out: Path, told: str) -> None:
+def check_refused(archive: Path, out: Path, told: str) -> None:
     with pytest.raises(PiganError, match=told) as caught:
         unpack(archive, out)
     assert "\n" not in str(caught.value) and str(archive) in str(caught.value)
@@ -108,26 +108,28 @@ def test_unsafe_names_are_refused_by_name(
     make: Callable[..., Path], name: str, why: str, tmp_path: Path, out: Path
 ) -> None:
     archive = make(tmp_path / ("a.zip" if make is make_zip else "a.tar"), {"fine.png": b"1", name: b"2"})
-    refuse(archive, out, rf"member {re.escape(repr(name))} is refused: its .*{why}")
+    check_refused(archive, out, rf"member {re.escape(repr(name))} is refused: its .*{why}")
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("second", ["a/B.png", "A/b.PNG", "a/b.png/c", "a//b.png", "./a/b.png"])
 def test_names_that_collide_are_refused(make: Callable[..., Path], second: str, tmp_path: Path, out: Path) -> None:
     archive = make(tmp_path / ("a.zip" if make is make_zip else "a.tar"), {"a/b.png": b"1", second: b"2"})
-    refuse(archive, out, "is refused: another member has its name, upper and lower case being the same")
+    check_refused(archive, out, "is refused: another member has its name, upper and lower case being the same")
 
 
 def test_composed_and_decomposed_letters_are_the_same_name(tmp_path: Path, out: Path) -> None:
-    refuse(make_zip(tmp_path / "a.zip", {"\u00e9.png": b"1", "e\u0301.png": b"2"}), out, "another member has its name")
+    check_refused(
+        make_zip(tmp_path / "a.zip", {"\u00e9.png": b"1", "e\u0301.png": b"2"}), out, "another member has its name"
+    )
 
 
 def test_second_archive_does_not_replace_what_the_first_brought(tmp_path: Path, out: Path) -> None:
     assert unpack(make_zip(tmp_path / "a.zip", {"a": b"1", "b": b"1"}), out) == 2
-    refuse(
+    check_refused(
         make_zip(tmp_path / "b.zip", {"a": b"2"}), out, "'a' is refused: a file of that name has come from somewhere"
     )
-    refuse(make_zip(tmp_path / "c.zip", {"b/c": b"2"}), out, "'b/c' is refused: a file of that name has come")
+    check_refused(make_zip(tmp_path / "c.zip", {"b/c": b"2"}), out, "'b/c' is refused: a file of that name has come")
     assert files(out) == {"a": b"1", "b": b"1"}
 
 
@@ -136,7 +138,7 @@ def test_second_archive_does_not_replace_what_the_first_brought(tmp_path: Path, 
 )
 def test_links_and_devices_of_tar_are_refused(kind: bytes, tmp_path: Path, out: Path) -> None:
     archive = make_tar(tmp_path / "a.tar", {"bad": b""}, type=kind, linkname="/etc/passwd")
-    refuse(archive, out, "member 'bad' is refused: it is a link or a device")
+    check_refused(archive, out, "member 'bad' is refused: it is a link or a device")
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
@@ -145,7 +147,7 @@ def test_links_and_devices_of_zip_are_refused(mode: int, tmp_path: Path, out: Pa
         info = zipfile.ZipInfo("bad")
         info.external_attr = (mode | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
-    refuse(tmp_path / "a.zip", out, "member 'bad' is refused: it is a link or a device")
+    check_refused(tmp_path / "a.zip", out, "member 'bad' is refused: it is a link or a device")
 
 
 def test_link_in_front_of_a_file_leads_nowhere(tmp_path: Path, out: Path) -> None:
@@ -154,7 +156,7 @@ def test_link_in_front_of_a_file_leads_nowhere(tmp_path: Path, out: Path) -> Non
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
         archive.addfile(link)
         archive.addfile(tarfile.TarInfo("images/a.png"))
-    refuse(tmp_path / "a.tar", out, "member 'images' is refused")
+    check_refused(tmp_path / "a.tar", out, "member 'images' is refused")
     assert not (tmp_path / "a.png").exists()
 
 
@@ -164,13 +166,15 @@ def test_bombs_are_refused_before_they_go_off(
 ) -> None:
     monkeypatch.setattr(module, "FREE_BYTES", 1 << 20)
     archive = make(tmp_path / ("a.zip" if make is make_zip else "a.tar.gz"), {f"{n}": bytes(1 << 19) for n in range(9)})
-    refuse(archive, out, r"member '[2-9]' is refused: with it \d+ bytes would become \d+, as in a bomb")
+    check_refused(archive, out, r"member '[2-9]' is refused: with it \d+ bytes would become \d+, as in a bomb")
     assert sum(len(content) for content in files(out).values()) <= max(1 << 20, 100 * archive.stat().st_size)
 
 
 def test_too_many_members_are_refused(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMBERS", 3)
-    refuse(make_zip(tmp_path / "a.zip", {str(n): b"" for n in range(5)}), out, "member '3' is refused: it is one more")
+    check_refused(
+        make_zip(tmp_path / "a.zip", {str(n): b"" for n in range(5)}), out, "member '3' is refused: it is one more"
+    )
 
 
 def test_member_that_has_more_than_it_says(tmp_path: Path, out: Path) -> None:
@@ -179,7 +183,7 @@ def test_member_that_has_more_than_it_says(tmp_path: Path, out: Path) -> None:
     lie = content.replace(len(CONTENT).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     assert lie != content
     archive.write_bytes(lie)
-    refuse(archive, out, "damaged, incomplete or no archive at member 'a'")
+    check_refused(archive, out, "damaged, incomplete or no archive at member 'a'")
     member = Member("b", 10, 10, False, None, lambda: io.BytesIO(CONTENT))
     with pytest.raises(Refused, match="it has more than the 10 bytes that it says"):
         module._write(member, out / "b")
@@ -190,7 +194,7 @@ def test_encrypted_member_is_named(tmp_path: Path, out: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[content.rindex(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(bytes(content))
-    refuse(archive, out, "member 'a' is refused: it is encrypted, so unpack it yourself and name the folder")
+    check_refused(archive, out, "member 'a' is refused: it is encrypted, so unpack it yourself and name the folder")
 
 
 @pytest.mark.parametrize("name", ["a.zip", *TARS])
@@ -201,13 +205,13 @@ def test_truncated_archives_are_told(name: str, share: float, tmp_path: Path, ou
     archive = make(tmp_path / name, {"a": noise, "b": noise})
     content = archive.read_bytes()
     archive.write_bytes(content[: int(len(content) * share)])
-    refuse(archive, out, r"damaged.*; fetch it again")
+    check_refused(archive, out, r"damaged.*; fetch it again")
 
 
 def test_tar_cut_between_two_members_is_told(tmp_path: Path, out: Path) -> None:
     archive = make_tar(tmp_path / "a.tar", {"a": bytes(512), "b": bytes(512)})
     archive.write_bytes(archive.read_bytes()[:1024])
-    refuse(archive, out, "damaged, incomplete or no archive at member 'a' .its end is missing")
+    check_refused(archive, out, "damaged, incomplete or no archive at member 'a' .its end is missing")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.bz2", "a.tar.xz"])
@@ -218,13 +222,13 @@ def test_flipped_bits_are_told_with_the_member(name: str, tmp_path: Path, out: P
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 0xFF
     archive.write_bytes(bytes(content))
-    refuse(archive, out, "damaged.* member 'b'|damaged, incomplete or no archive")
+    check_refused(archive, out, "damaged.* member 'b'|damaged, incomplete or no archive")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
 def test_what_is_no_archive_is_told(name: str, tmp_path: Path, out: Path) -> None:
     (tmp_path / name).write_text("<html>no archive</html>" * 100)
-    refuse(tmp_path / name, out, "damaged, incomplete or no archive")
+    check_refused(tmp_path / name, out, "damaged, incomplete or no archive")
 
 
 def test_progress_reaches_the_end(tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
