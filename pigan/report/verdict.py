@@ -12,10 +12,18 @@ FEW_IMAGES = 10_000
 
 
 def ranking(metric: Metric, ablation: pd.DataFrame) -> list[str]:
-    """Arms from best to worst by their mean over seeds; empty when the metric has no better side or all are equal."""
+    """Arms from best to worst by their mean over seeds; empty when the metric has no better side or all are equal.
+
+    An arm that shows no surfaces, so that some depth metric has no value, is left out of all of them: nothing is as
+    sharp and as consistent as nothing.
+    """
     if metric.better == "neither":
         return []
-    column = ablation.set_index("arm")[f"{metric.key}_mean"].dropna()
+    rows = ablation.set_index("arm")
+    columns = [f"{metric.key}_mean"]
+    if metric.key in DEPTH_METRICS:
+        columns += [name for key in DEPTH_METRICS if (name := f"{key}_mean") in rows]
+    column = rows.dropna(subset=columns)[columns[0]]
     if len(column) > 1 and column.min() == column.max():
         return []
     return [str(arm) for arm in column.sort_values(ascending=metric.better == "lower", kind="stable").index]

@@ -34,6 +34,13 @@ def test_best_and_worst_arm_are_named(demo: Params, run_tree: Tree) -> None:
     assert "concat on recall" in worst
 
 
+def test_arm_without_surfaces_is_best_on_no_depth_metric(demo: Params, run_tree: Tree) -> None:
+    empty = {"depth_variance": 0.0, "reprojection_error": None, "depth_consistency": None}
+    collected = with_metrics(demo, run_tree(demo), {("concat", 0): empty})
+    best, _ = comparison(collected, ablation_table(collected)).split(" Conversely, ")
+    assert "all depth metrics" in best and "concat" not in best
+
+
 def test_headline_has_the_main_arms_numbers(demo: Params, run_tree: Tree) -> None:
     collected = with_metrics(demo, run_tree(demo), {("baseline", 0): {FID: 41.66, RECALL: 0.205}})
     text = headline(collected, ablation_table(collected))
