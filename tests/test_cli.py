@@ -3,16 +3,21 @@
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from unittest.mock import ANY
 
+import numpy as np
 import pytest
 import torch
 import typer
+from PIL import Image
 from ruamel.yaml import YAML
 
-from pigan import __version__, cli, config, presets
+from pigan import __version__, cli, config, presets, sections
+from pigan.config import Params
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
@@ -162,6 +167,34 @@ def test_gpu_that_is_not_there_is_one_line(stage: Any, command: str) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("pigan: --device cuda: PyTorch sees no CUDA GPU here; use --device cpu or auto")
     assert len(err.splitlines()) == 1
+
+
+def test_datasets_are_described(pigan: Any) -> None:
+    code, out, _ = pigan("datasets")
+    assert code == 0 and {line.split()[0] for line in out.splitlines()} == set(get_args(sections.Kind))
+    code, out, _ = pigan("datasets", "celeba")
+    assert code == 0 and "202,599" in out and "00d2c5bc6d35e252742224ab0c1e8fcb" in out and "terms" in out
+    code, out, err = pigan("datasets", "celebA")
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and "celeba" in err
+
+
+def test_own_photos_from_the_folder_to_card_and_archive(pigan: Any, tiny_params: Params, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"photos/{number}.jpg")
+    own = {"kind": "folder", "source": "elsewhere", "cars": None}
+    values = config.merge(tiny_params.model_dump(), {"dataset": own})
+    YAML().dump(values, tmp_path / "params.yaml")
+    assert pigan("download", "--from", "photos", "--out", "raw") == (0, "wrote raw\n", ANY)
+    assert pigan("crop", "--raw", "raw", "--out", "prepared", "--workers", "1")[1].startswith("kept 6 of 6 images")
+    code, out, _ = pigan("cameras", "photos", "--out", "guide")
+    assert code == 0 and "assumed: " in out and (tmp_path / "guide" / "cameras.png").is_file()
+    assert pigan("data-card", "--data", "prepared", "--out", "card.html")[0] == 0
+    assert "6 kept of 6 found" in (tmp_path / "card.html").read_text()
+    assert pigan("export-data", "--data", "prepared", "--resolution", "16", "--out", "data.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "data.zip") as archive:
+        assert len(archive.namelist()) == 7
 
 
 def test_unexpected_errors_are_one_line_too(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
