@@ -38,8 +38,7 @@ report: .venv/.installed ## run what is not up to date (Snakemake) and tell wher
 		$(take_over) || exit 1; \
 	fi; \
 	if ! grep '^Nothing to be done' <<< "$$plan"; then \
-		snakemake --cores $(CORES) --resources cpu=$(CPUS) --prioritize $$(python -c '$(MAIN)') --quiet host reason \
-			-- report; \
+		snakemake --cores $(CORES) --resources cpu=$(CPUS) --quiet host reason -- report; \
 	fi
 	@echo "The report: file://$(CURDIR)/reports/$$(python -c '$(EXPERIMENT)')/report.html"
 
@@ -98,6 +97,3 @@ idle = $(if $(filter snakemake,$1),\
 take_over = { said=$$(snakemake --cores 1 --touch --forceall 2>&1) || { tail -n 20 <<< "$$said" >&2; false; }; }
 
 EXPERIMENT := from pathlib import Path; from pigan.config import load; print(load(Path("params.yaml")).experiment)
-# the arm of the verdict, which may train longest, goes first, so that the others run beside it
-MAIN := from pathlib import Path; from pigan.config import load; p = load(Path("params.yaml")); \
-	print(f"runs/{p.dataset.name}/{p.report.main_arm}/seed{p.seeds[0]}/metrics.json")

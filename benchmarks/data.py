@@ -22,13 +22,13 @@ import torch
 from PIL import Image, ImageEnhance
 
 from pigan import config, presets
+from pigan.bench.host_cases import CELEBA, photo
 from pigan.data.crop import crop
 from pigan.data.duplicates import near_duplicates
 from pigan.data.square import perceptual_hash
 from pigan.data.store import Prepared, TrainingImages, batch_indices
 from pigan.files import write_json
 
-CELEBA = (178, 218)
 BATCH = 56
 
 
@@ -203,19 +203,6 @@ def bench_hashes(count: int) -> list[Row]:
             near = [(a ^ function(square(copy))).bit_count() <= 3 for a, copy in zip(hashes, copies, strict=True)]
             rows.append(Row(f"{name}, copies within 3 bits: {change}", 100 * float(np.mean(near)), "%"))
     return rows
-
-
-def photo(seed: int) -> Image.Image:
-    """Soft texture of all sizes, whose JPEG is as large as CelebA's (7 kB)."""
-    rng = np.random.default_rng(seed)
-    width, height = CELEBA
-    total = np.full((height, width, 3), 128.0)
-    for cells in (3, 7, 15, 30, 60, 120):
-        shape = (max(2, cells), max(2, cells * width // height))
-        for channel in range(3):
-            layer = Image.fromarray(rng.normal(0, 1, shape).astype(np.float32))
-            total[..., channel] += np.asarray(layer.resize(CELEBA, Image.Resampling.BICUBIC)) * 90 / cells**0.8
-    return Image.fromarray(total.clip(0, 255).astype(np.uint8))
 
 
 def changed(originals: Sequence[Image.Image]) -> dict[str, list[Image.Image]]:

@@ -3,7 +3,9 @@
 Heavy imports wait inside the commands, so that `pigan params` and `--help` answer at once.
 """
 
+import json
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -270,6 +272,86 @@ def report(
     _wrote(out / "report.html")
 
 
+@app.command()
+def doctor(
+    params: Annotated[
+        Path | None, typer.Option("--params", help="The experiment; by default params.yaml, if there is one.")
+    ] = None,
+    estimates: Annotated[
+        bool, typer.Option("--estimates", help="Measure for a minute and estimate what each preset takes here.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Tell what this machine has, and what it lacks for an experiment; leaves with 1 when that lacks something."""
+    # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from pigan import doctor as ask
+    from pigan.runtime import choose_device
+
+    chosen = choose_device(device)
+    facts = ask.examine(params, chosen)
+    estimated = ask.estimates(chosen) if estimates else None
+    typer.echo(json.dumps(ask.as_json(facts, estimated), indent=2) if as_json else ask.as_text(facts, estimated))
+    if not ask.ready(facts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    params: Annotated[
+        Path | None, typer.Option("--params", help="Measure this experiment's main arm instead of the paper's network.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, few repeats, only the paths in use.")] = False,
+    cases: Annotated[
+        str,
+        typer.Option(
+            "--cases",
+            help="Only these, with commas: field, render, discriminator, step_32, step_64, data, fid; "
+            "of an experiment field, render, discriminator and step_<resolution>.",
+        ),
+    ] = "",
+    estimates: Annotated[
+        bool,
+        typer.Option("--estimates/--no-estimates", help="Also estimate the hours of every preset, or of --params."),
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write FILE.json; without --params also a table and plots beside it.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="CPU threads: by default all processors, or training.threads."),
+    ] = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Measure pigan beside a plain reference that does what the authors' code does: time, memory, error.
+
+    Both get the same weights and inputs and take turns in one process. For example, in a minute or two on a CPU:
+
+    pigan bench --quick --cases field,render
+    """
+    loaded = config.load(params) if params is not None else None
+    if out is not None and out.suffix != ".json":
+        raise PiganError(f"--out {out}: name a file that ends in .json")
+    from pigan.bench.bench import Settings, write_all
+    from pigan.bench.bench import bench as run
+    from pigan.bench.table import as_text
+    from pigan.report.speed import write_speed
+    from pigan.runtime import choose_device, prepare_process
+
+    used = threads or (loaded.training.threads if loaded else _processors())
+    prepare_process(used)
+    wanted = tuple(name.strip() for name in cases.split(",") if name.strip())
+    speed = run(loaded, Settings(choose_device(device), used, quick, wanted, estimates, _typed()))
+    typer.echo(as_text(speed))
+    if out is not None and loaded is not None:
+        write_speed(speed, out)
+        _wrote(out)
+    elif out is not None:
+        for path in write_all(speed, out):
+            _wrote(path)
+
+
 def main() -> None:
     """Runs the command line; errors that the user can mend are one line."""
     try:
@@ -291,6 +373,11 @@ def _fail(error: Exception, message: str, code: int) -> None:
         raise error
     print(f"pigan: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def _typed() -> str:
+    """The command as it was typed."""
+    return shlex.join(["pigan", *sys.argv[1:]])
 
 
 def _processors() -> int:

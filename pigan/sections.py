@@ -16,7 +16,8 @@ Side = Annotated[int, Field(ge=4, le=512)]
 FieldKind = Literal["film-siren", "concat-siren", "relu-pe"]
 PoseLaw = Literal["gaussian", "uniform", "hybrid", "truncated_gaussian", "spherical_uniform", "fixed"]
 Background = Literal["none", "last", "white"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Kernel = Literal["auto", "plain", "folded", "compiled", "triton"]
 Weights = Literal["ema", "ema_slow", "raw"]
 Extractor = Literal["efficientnet_lite0", "inception"]
 Kind = Literal["cars", "meshes", "celeba", "cats", "carla", "deepview", "folder"]
@@ -200,20 +201,11 @@ class Stage(Section):
 
     steps: NonNegativeInt
     batch_size: PositiveInt
-    micro_batches: PositiveInt
     lr_generator: PositiveFloat
     lr_generator_end: PositiveFloat
     lr_discriminator: PositiveFloat
     lr_discriminator_end: PositiveFloat
     fade_steps: NonNegativeInt
-
-    @model_validator(mode="after")
-    def _parts_are_equal(self) -> "Stage":
-        if self.batch_size % self.micro_batches:
-            raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of micro_batches ({self.micro_batches})"
-            )
-        return self
 
 
 class Curriculum(Section):
@@ -242,6 +234,8 @@ class Training(Section):
     """Losses, optimisation, logging."""
 
     precision: Precision
+    kernel: Kernel
+    memory_limit_gb: PositiveFloat | None
     threads: PositiveInt
     r1_weight: NonNegativeFloat
     pose_weight: NonNegativeFloat
@@ -272,6 +266,7 @@ class Generate(Section):
     sheet_truncation: Annotated[float, Field(gt=0, le=1)]
     truncation_latents: PositiveInt
     samples_multiplier: PositiveInt
+    precision: Precision
     consistency_latents: PositiveInt
     sheet_side: Annotated[int, Field(ge=1, le=32)]
     turntable_frames: Annotated[int, Field(ge=2)]

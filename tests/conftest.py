@@ -32,7 +32,6 @@ def tiny_params() -> config.Params:
     values = config.merge(preset("demo").model_dump(), TINY)
     stage = {
         "batch_size": 4,
-        "micro_batches": 1,
         "lr_generator": 1.0e-3,
         "lr_generator_end": 1.0e-3,
         "lr_discriminator": 1.0e-3,

@@ -21,8 +21,8 @@ from pigan.config import Params
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
-BESIDE = ("params", "datasets", "cameras", "data-card", "export-data")
-STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "report")
+BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data")
+STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "bench", "report")
 MODULE = [sys.executable, "-m", "pigan"]
 
 

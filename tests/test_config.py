@@ -163,7 +163,7 @@ def test_wrong_type_or_range_is_told(place: str, value: Any, told: str) -> None:
         ("camera.far", 0.75, "camera: far (0.75) must be larger than near (0.75)"),
         ("curriculum.order.1.after", "init", "write `after: r16`, not init"),
         ("curriculum.order.0.after", "r8", "write `after: init`, not r8"),
-        ("curriculum.stages.r16.micro_batches", 3, "batch_size (16) must be a multiple of micro_batches (3)"),
+        ("training.memory_limit_gb", 0.0, "training.memory_limit_gb: Input should be greater than 0"),
         ("model.hierarchical", True, None),
         ("seeds", [1, 0, 1], "seeds: the same seed twice"),
         ("evaluate.extractor", "inception", "extractor inception needs inception_weights"),

@@ -188,6 +188,7 @@ def test_truncated_image_is_rejected_by_name_and_the_chain_goes_on(pigan: Any, p
         (*train, "16", "--init", f"{run}/r8", "--out", f"{run}/r16"),
         ("generate", *who, *to, "--model", f"{run}/r16", "--out", f"{run}/generated"),
         ("evaluate", *to, "--data", data, "--stats", stats, *evaluated),
+        ("bench", "--quick", "--params", "params.yaml", "--out", "runs/photos/speed.json"),
         ("report", "--data", data, "--runs", "runs/photos", "--out", "reports/tiny"),
     ):
         code, said = pigan(*command)

@@ -1,77 +1,116 @@
 """FiLM folded into each image's weights: sin(gamma (W x + b) + p) = sin(W' x + b') with W' = gamma W, b' = gamma b + p.
 
 One matrix product and one sine a layer instead of four elementwise passes. Without gradients the points go through
-in tiles that stay in the processor's cache, with the sine in place.
+in tiles that stay in the processor's cache, with the sine in place. The ablation fields fold in the same way.
 """
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.models.generator import Generator, seen_directions
-from pigan.models.siren import FilmSirenField
-from pigan.rendering.render import Field
+from pigan.models.siren import (
+    ENCODING_OCTAVES,
+    FREQUENCY_SHIFT,
+    ConcatSirenField,
+    FilmSirenField,
+    RadianceField,
+    ReluField,
+    positional_encoding,
+)
 
 CPU_TILE = 1024
 GPU_TILE = 1 << 18
 
 
-def field_of(generator: Generator, code: Float[Tensor, "batch code"], dtype: torch.dtype = torch.float32) -> Field:
-    """The fastest exact evaluation of `generator`'s field for images with these codes.
+class Head(NamedTuple):
+    """A linear map from the features to an output, the same for all images."""
 
-    `dtype` is that of the hidden layers of a FiLM-SIREN; its first layer and heads stay in float32, since the
-    arguments of the first sine are large.
-    """
-    field, locked = generator.field, generator.model.lock_view_direction
-    if not isinstance(field, FilmSirenField):
-        return lambda points, directions: generator(points, seen_directions(directions, locked), code)
-    weights, biases = fold(field, code)
-
-    def evaluate(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        directions = seen_directions(directions, locked)
-        if torch.is_grad_enabled():
-            return _evaluate(field, weights, biases, points, directions, dtype)
-        tile = CPU_TILE if points.device.type == "cpu" else GPU_TILE
-        parts = [
-            _evaluate(field, weights, biases, some_points, some_directions, dtype, in_place=True)
-            for some_points, some_directions in zip(points.split(tile, 1), directions.split(tile, 1), strict=True)
-        ]
-        return torch.cat([rgb for rgb, _ in parts], dim=1), torch.cat([density for _, density in parts], dim=1)
-
-    return evaluate
+    weight: Float[Tensor, "outputs hidden"]
+    bias: Float[Tensor, "outputs"]
 
 
-def fold(
-    field: FilmSirenField, code: Float[Tensor, "batch code"]
-) -> tuple[list[Float[Tensor, "batch inputs hidden"]], list[Float[Tensor, "batch 1 hidden"]]]:
-    """Each image's own weights (transposed) and biases of the sine layers; positions are scaled in the first."""
-    gamma, phase = field.modulation(code)
-    weights, biases = [], []
-    for i, linear in enumerate(field.sine_linears()):
-        weight = gamma[:, i, :, None] * linear.weight
-        weights.append((weight * field.coordinate_scale if i == 0 else weight).mT)
-        biases.append((gamma[:, i] * linear.bias + phase[:, i])[:, None])
-    return weights, biases
+class Folded(NamedTuple):
+    """One batch's fields as plain layers, x -> activation(x W + b); the last layer is the colour layer."""
+
+    weights: list[Float[Tensor, "batch inputs hidden"]]
+    """Transposed; the last one's inputs are the view direction, then the features."""
+    biases: list[Float[Tensor, "batch 1 hidden"]]
+    density_head: Head
+    colour_head: Head
+    sine: bool
+    """The activation is the sine; else it is ReLU on encoded positions."""
+    coordinate_scale: float
+    """Of encoded positions; in a sine's weights it is there already."""
 
 
-def _evaluate(
-    field: FilmSirenField,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    points: Tensor,
-    directions: Tensor,
+def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
+    """The fields of the images with these codes, their FiLM (or their latents) folded into weights and biases."""
+    if isinstance(field, ConcatSirenField):
+        linears, siren = field.siren.modulated_linears(), field.siren
+        # the latent's part of the first layer is the same for all points of an image
+        of_latent = code @ linears[0].weight[:, 3:].mT
+        weights = [FREQUENCY_SHIFT * linear.weight.mT.expand(len(code), -1, -1) for linear in linears]
+        weights[0] = weights[0][:, :3] * field.coordinate_scale
+        biases = [FREQUENCY_SHIFT * linear.bias.expand(len(code), 1, -1) for linear in linears]
+        biases[0] = biases[0] + FREQUENCY_SHIFT * of_latent[:, None]
+        return Folded(weights, biases, *_heads(siren), sine=True, coordinate_scale=1.0)
+    gamma, shift = field.modulation(code)
+    weights = [gamma[:, i, None] * linear.weight.mT for i, linear in enumerate(field.modulated_linears())]
+    biases = [(gamma[:, i] * linear.bias + shift[:, i])[:, None] for i, linear in enumerate(field.modulated_linears())]
+    if isinstance(field, FilmSirenField):
+        weights[0] = weights[0] * field.coordinate_scale
+        return Folded(weights, biases, *_heads(field), sine=True, coordinate_scale=1.0)
+    return Folded(weights, biases, *_heads(field), sine=False, coordinate_scale=field.coordinate_scale)
+
+
+def evaluate(
+    folded: Folded,
+    points: Float[Tensor, "batch point 3"],
+    directions: Float[Tensor, "batch point 3"],
     dtype: torch.dtype,
     in_place: bool = False,
-) -> tuple[Tensor, Tensor]:
-    sine = torch.sin_ if in_place else torch.sin
+) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+    """Colour (0..1) and raw density; `dtype` is that of the hidden layers' operands.
+
+    The first layer and the heads stay in float32, since the arguments of the first sine are large. `in_place` spares
+    memory where there are no gradients.
+    """
+    weights, biases = folded.weights, folded.biases
+    activate = (torch.sin_ if in_place else torch.sin) if folded.sine else (torch.relu_ if in_place else torch.relu)
+    x = points if folded.sine else positional_encoding(points * folded.coordinate_scale, ENCODING_OCTAVES)
     # autocast would put the first layer in 16 bits
     with torch.autocast(points.device.type, enabled=False):
-        x = sine(torch.baddbmm(biases[0], points, weights[0])).to(dtype)
+        x = activate(torch.baddbmm(biases[0], x, weights[0])).to(dtype)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
-            x = sine(torch.baddbmm(bias.to(dtype), x, weight.to(dtype)))
-        density = torch.nn.functional.linear(x.float(), field.density_head.weight, field.density_head.bias)
+            x = activate(torch.baddbmm(bias.to(dtype), x, weight.to(dtype)))
+        density = torch.nn.functional.linear(x.float(), *folded.density_head)
         # [direction, x] W' as two products, so that no 259-wide copy is made
         seen = torch.baddbmm(biases[-1], directions, weights[-1][:, :3])
-        x = sine(torch.baddbmm(seen.to(dtype), x, weights[-1][:, 3:].to(dtype)))
-        colour = torch.nn.functional.linear(x.float(), field.colour_head.weight, field.colour_head.bias)
+        x = activate(torch.baddbmm(seen.to(dtype), x, weights[-1][:, 3:].to(dtype)))
+        colour = torch.nn.functional.linear(x.float(), *folded.colour_head)
     return torch.sigmoid(colour), density.squeeze(-1)
+
+
+@torch.no_grad()
+def evaluate_in_tiles(
+    folded: Folded,
+    points: Float[Tensor, "batch point 3"],
+    directions: Float[Tensor, "batch point 3"],
+    dtype: torch.dtype,
+) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+    """The same without gradients: so few points at a time that all layers of a tile stay in the cache."""
+    tile = CPU_TILE if points.device.type == "cpu" else GPU_TILE
+    parts = [
+        evaluate(folded, some_points, some_directions, dtype, in_place=True)
+        for some_points, some_directions in zip(points.split(tile, 1), directions.split(tile, 1), strict=True)
+    ]
+    return torch.cat([rgb for rgb, _ in parts], dim=1), torch.cat([density for _, density in parts], dim=1)
+
+
+def _heads(field: FilmSirenField | ReluField) -> tuple[Head, Head]:
+    return (
+        Head(field.density_head.weight, field.density_head.bias),
+        Head(field.colour_head.weight, field.colour_head.bias),
+    )

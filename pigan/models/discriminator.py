@@ -37,11 +37,14 @@ class CoordConv(nn.Module):
         self.conv = nn.Conv2d(channels + 2, out_channels, kernel_size=3, stride=stride, padding=1)
 
     def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch d i j"]:
-        """The convolution of x and its pixel coordinates."""
+        """The convolution of x and its pixel coordinates; theirs is the same for all images, and made once."""
         height, width = x.shape[-2:]
-        across = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(len(x), 1, height, width)
-        down = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None].expand(len(x), 1, height, width)
-        return self.conv(torch.cat((x, across, down), dim=1))
+        across = torch.linspace(-1, 1, width, dtype=x.dtype, device=x.device).expand(1, 1, height, width)
+        down = torch.linspace(-1, 1, height, dtype=x.dtype, device=x.device)[:, None].expand(1, 1, height, width)
+        weight, bias = self.conv.weight, self.conv.bias
+        stride, padding = self.conv.stride, self.conv.padding
+        place = functional.conv2d(torch.cat((across, down), dim=1), weight[:, -2:], bias, stride, padding)
+        return functional.conv2d(x, weight[:, :-2], None, stride, padding) + place
 
 
 class ResidualBlock(nn.Module):
@@ -91,13 +94,13 @@ class Discriminator(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in", nonlinearity="leaky_relu")
 
-    def forward(self, images: Float[Tensor, "batch 3 side side"], fade: float = 1.0) -> Judgement:
-        """Judgement of images in -1..1; `fade` in 0..1 is how far their input layer has grown in."""
+    def forward(self, images: Float[Tensor, "batch 3 side side"], fade: Float[Tensor, ""] | None = None) -> Judgement:
+        """Judgement of images in -1..1; `fade` in 0..1 is how far their input layer has grown in, None: wholly."""
         entry = self.sides.index(images.shape[-1])
         x = self.from_rgb[entry](images)
         for level in range(entry, len(self.blocks)):
             x = self.blocks[level](x)
-            if level == entry and fade < 1:
+            if level == entry and fade is not None:
                 # nearest-neighbour halving, as in the authors' code
                 x = fade * x + (1 - fade) * self.from_rgb[entry + 1](images[..., ::2, ::2])
         output = self.final(x).flatten(1)

@@ -9,8 +9,6 @@ from pigan.models.siren import ConcatSirenField, make_field
 from pigan.rendering.render import RaySettings
 from pigan.sections import Background, Camera, Model
 
-LOCKED_DIRECTION = (0.0, 0.0, -1.0)
-
 
 class Generator(nn.Module):
     """Mapping network and radiance field; rendering lives in `pigan.rendering`."""
@@ -55,7 +53,10 @@ def ray_settings(model: Model, camera: Camera, background: Background, samples: 
 
 
 def seen_directions(directions: Float[Tensor, "*batch 3"], locked: bool) -> Float[Tensor, "*batch 3"]:
-    """What the colour branch is told of the view: the direction itself, or one direction for all."""
+    """What the colour branch is told of the view: the direction itself, or (0, 0, -1) for all (authors' code)."""
     if not locked:
         return directions
-    return torch.tensor(LOCKED_DIRECTION, dtype=directions.dtype, device=directions.device).expand_as(directions)
+    # filled in on the device: a constant from the host would wait for it
+    ahead = directions.new_zeros(3)
+    ahead[2] = -1
+    return ahead.expand_as(directions)

@@ -42,16 +42,16 @@ class FilmSirenField(nn.Module):
         self.density_head = nn.Linear(hidden, 1)
         self.colour_layer = nn.Linear(3 + hidden, hidden)
         self.colour_head = nn.Linear(hidden, 3)
-        for linear in [*self.sine_linears()[1:], self.density_head, self.colour_head]:
+        for linear in [*self.modulated_linears()[1:], self.density_head, self.colour_head]:
             sine_init_(linear)
-        first_layer_init_(self.sine_linears()[0])
+        first_layer_init_(self.modulated_linears()[0])
 
     @property
     def code_size(self) -> int:
         """Numbers in one image's code."""
         return 2 * (len(self.layers) + 1) * self.hidden
 
-    def sine_linears(self) -> list[nn.Linear]:
+    def modulated_linears(self) -> list[nn.Linear]:
         """The linear maps inside the sines, in order; the last one is the colour layer."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)] + [self.colour_layer]
 
@@ -113,8 +113,7 @@ class ReluField(nn.Module):
         self.density_head = nn.Linear(hidden, 1)
         self.colour_layer = nn.Linear(3 + hidden, hidden)
         self.colour_head = nn.Linear(hidden, 3)
-        for linear in [*self.layers, self.colour_layer]:
-            assert isinstance(linear, nn.Linear)
+        for linear in self.modulated_linears():
             nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
             nn.init.zeros_(linear.bias)
 
@@ -123,6 +122,17 @@ class ReluField(nn.Module):
         """Numbers in one image's code."""
         return 2 * (len(self.layers) + 1) * self.hidden
 
+    def modulated_linears(self) -> list[nn.Linear]:
+        """The linear maps inside the ReLUs, in order; the last one is the colour layer."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)] + [self.colour_layer]
+
+    def modulation(
+        self, code: Float[Tensor, "batch code"]
+    ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
+        """Scale (1 + f) and shift of every layer."""
+        scales, shifts = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        return 1 + scales, shifts
+
     def forward(
         self,
         points: Float[Tensor, "batch point 3"],
@@ -130,13 +140,13 @@ class ReluField(nn.Module):
         code: Float[Tensor, "batch code"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density."""
-        scale, shift = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        scale, shift = self.modulation(code)
         x = positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES)
         for i, layer in enumerate(self.layers):
-            x = torch.relu((1 + scale[:, i, None]) * layer(x) + shift[:, i, None])
+            x = torch.relu(scale[:, i, None] * layer(x) + shift[:, i, None])
         density = self.density_head(x).squeeze(-1)
         x = self.colour_layer(torch.cat((directions, x), dim=-1))
-        x = torch.relu((1 + scale[:, -1, None]) * x + shift[:, -1, None])
+        x = torch.relu(scale[:, -1, None] * x + shift[:, -1, None])
         return torch.sigmoid(self.colour_head(x)), density
 
 

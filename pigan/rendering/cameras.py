@@ -40,7 +40,8 @@ def sample_poses(
 
     if law == "hybrid":
         coin = torch.rand((), generator=generator, device=generator.device)
-        yaw_offset, pitch_offset = (2 * uniform(), 2 * uniform()) if coin < 0.5 else (normal(), normal())
+        # all are drawn and one pair is taken: to branch would be to wait for the device
+        yaw_offset, pitch_offset = (torch.where(coin < 0.5, 2 * uniform(), normal()) for _ in range(2))
     elif law == "gaussian":
         yaw_offset, pitch_offset = normal(), normal()
     elif law == "truncated_gaussian":
@@ -87,8 +88,10 @@ def look_along(
     right = torch.nn.functional.normalize(torch.linalg.cross(up, backward), dim=-1)
     upward = torch.linalg.cross(backward, right)
     columns = torch.stack((right, upward, backward, position), dim=-1)
-    bottom = torch.tensor((0.0, 0.0, 0.0, 1.0), dtype=position.dtype, device=position.device)
-    return torch.cat((columns, bottom.expand(*columns.shape[:-2], 1, 4)), dim=-2)
+    # filled in on the device: a constant from the host would wait for it
+    bottom = torch.zeros_like(columns[..., :1, :])
+    bottom[..., 3] = 1
+    return torch.cat((columns, bottom), dim=-2)
 
 
 def look_at_origin(
@@ -96,7 +99,8 @@ def look_at_origin(
 ) -> Float[Tensor, "*batch 4 4"]:
     """cam2world of cameras on a sphere of `radius` (world units) that look at the origin with +y up."""
     position = position_on_sphere(yaw, pitch, radius)
-    up = torch.tensor((0.0, 1.0, 0.0), dtype=position.dtype, device=position.device).expand_as(position)
+    up = torch.zeros_like(position)
+    up[..., 1] = 1
     return look_along(position, -position, up)
 
 

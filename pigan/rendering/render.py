@@ -77,22 +77,31 @@ def no_randomness(batch: int, rays: int, settings: RaySettings, device: torch.de
     return RayRandomness(zero, None, even.expand_as(zero), None)
 
 
-def render_rays(
+class Samples(NamedTuple):
+    """What a field says along rays, in ascending order of depth."""
+
+    rgb: Float[Tensor, "batch ray total 3"]
+    density: Float[Tensor, "batch ray total"]
+    """Raw, its noise included."""
+    depths: Float[Tensor, "batch ray total"]
+
+
+def sample_rays(
     field: Field,
     origins: Float[Tensor, "batch 3"],
     directions: Float[Tensor, "batch ray 3"],
     settings: RaySettings,
     randomness: RayRandomness,
-) -> Rendering:
-    """What rays from `origins` along unit `directions` see of `field`.
+) -> Samples:
+    """What `field` says along rays from `origins` in unit `directions`.
 
     With hierarchical sampling the same field is asked again where the coarse pass found density, and all samples
-    are sorted and integrated together; gradients flow through both passes (authors' code).
+    are sorted together; gradients flow through both passes (authors' code).
     """
     coarse = stratified_depths(settings.near, settings.far, randomness.jitter)
     rgb, density = _ask(field, origins, directions, coarse)
     if not settings.hierarchical:
-        return composite(rgb, _plus(density, randomness.noise), coarse, settings.activation, settings.background)
+        return Samples(rgb, _plus(density, randomness.noise), coarse)
     if randomness.uniform is None:
         raise ValueError("hierarchical sampling needs randomness.uniform")
     with torch.no_grad():
@@ -102,7 +111,19 @@ def render_rays(
     depths, order = merge_order(coarse, fine)
     rgb = torch.cat((rgb, fine_rgb), dim=-2).gather(-2, order[..., None].expand(*order.shape, 3))
     density = torch.cat((density, fine_density), dim=-1).gather(-1, order)
-    return composite(rgb, _plus(density, randomness.noise), depths, settings.activation, settings.background)
+    return Samples(rgb, _plus(density, randomness.noise), depths)
+
+
+def render_rays(
+    field: Field,
+    origins: Float[Tensor, "batch 3"],
+    directions: Float[Tensor, "batch ray 3"],
+    settings: RaySettings,
+    randomness: RayRandomness,
+) -> Rendering:
+    """What rays from `origins` along unit `directions` see of `field`."""
+    samples = sample_rays(field, origins, directions, settings, randomness)
+    return composite(*samples, settings.activation, settings.background)
 
 
 def _ask(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.files import read_json
+from pigan.report.speed import Speed, read_speed
 
 
 class Record(BaseModel):
@@ -127,6 +128,7 @@ class Collected:
     dataset: DatasetCard
     data: Path
     runs: list[Run]
+    speed: Speed
 
     @property
     def main(self) -> Run:
@@ -143,14 +145,14 @@ class Collected:
 
 
 def collect(params: Params, data: Path, runs: Path) -> Collected:
-    """Reads every arm x seed below `runs` (runs/<dataset>) and the prepared data's card.
+    """Reads every arm x seed below `runs` (runs/<dataset>), the speed measured there, and the prepared data's card.
 
     Raises:
         PiganError: a file is missing or not what its stage writes; the message names the stage to run.
     """
     dataset = read_card(data)
     found = [_run(params, runs, arm, seed) for arm in params.arms for seed in params.seeds]
-    return Collected(params, dataset, data, found)
+    return Collected(params, dataset, data, found, read_speed(runs / "speed.json"))
 
 
 def read_card(data: Path) -> DatasetCard:

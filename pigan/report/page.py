@@ -12,7 +12,7 @@ from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.files import atomic_directory
-from pigan.report import datacard, embed, figures, provenance, sections, tables, verdict
+from pigan.report import datacard, embed, figures, provenance, sections, speedsection, tables, verdict
 from pigan.report.collect import Collected, collect, read_explorer
 from pigan.report.templating import environment
 
@@ -23,8 +23,8 @@ PICTURES = ("samples", "views", "depth", "truncation", "turntable")
 
 def report_files(params: Params) -> list[str]:
     """Names of the report's files, relative to its folder, that follow from the params alone."""
-    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
-    names += [f"figures/{name}.svg" for name in (*PLOTS, *datacard.PLOTS)]
+    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *speedsection.TABLES, *datacard.TABLES))]
+    names += [f"figures/{name}.svg" for name in (*PLOTS, *speedsection.PLOTS, *datacard.PLOTS)]
     return names + [f"figures/{name}_{arm}.png" for arm in params.arms for name in PICTURES]
 
 
@@ -51,6 +51,7 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
         for name, table in zip(TABLES, (metrics, ablation, training), strict=True):
             table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
         (folder / "figures").mkdir()
+        speedsection.write_speed_files(collected.speed, folder / "tables", folder / "figures")
         datacard.write_data(collected.dataset, Prepared(data), folder / "tables", folder / "figures")
         _draw(collected, metrics, training, folder / "figures")
         _copy_pictures(collected, folder / "figures")
@@ -105,6 +106,7 @@ def _render(collected: Collected, metrics: pd.DataFrame, ablation: pd.DataFrame,
         pictures=_pictures(params, folder),
         plots=_plots(params, folder),
         cost_rows=sections.cost_rows(collected),
+        speed=speedsection.speed_section(collected.speed, folder),
         data=datacard.data_section(collected.dataset, Prepared(collected.data), folder),
         protocol_rows=sections.protocol_rows(collected),
         commit=provenance.git_commit(Path.cwd()),

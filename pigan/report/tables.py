@@ -156,6 +156,16 @@ def write_spread(value: float, digits: int | None) -> str:
     return write_number(value, -math.floor(math.log10(abs(value))))
 
 
+def write_significant(value: float) -> str:
+    """A number that stands alone: three digits that count, and no more behind the point than these need."""
+    return write_number(value, significant_digits(value))
+
+
+def significant_digits(value: float) -> int | None:
+    """Digits behind the point that show three that count; None stands for powers of ten."""
+    return 0 if abs(value) >= 100 else decimals([value])
+
+
 def write_duration(seconds: float | None) -> str:
     """Wall time in the two largest units that it fills."""
     if seconds is None or math.isnan(seconds):

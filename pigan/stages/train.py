@@ -19,6 +19,7 @@ from pigan.training.loop import (
     train,
     write_state_json,
 )
+from pigan.training.memory import GB, limit_bytes
 from pigan.training.state import initial_state
 
 SHEET_COLUMNS = 5
@@ -42,7 +43,7 @@ def train_stage(
     """One resolution of the curriculum.
 
     Raises:
-        PiganError: unknown arm or resolution, missing or foreign inputs, divergence, a full disk.
+        PiganError: unknown arm or resolution, missing or foreign inputs, divergence, too little memory, a full disk.
     """
     resolved = params.for_arm(arm)
     stage = resolved.curriculum.stages.get(f"r{resolution}")
@@ -50,8 +51,6 @@ def train_stage(
         known = ", ".join(str(link.resolution) for link in resolved.curriculum.order)
         raise PiganError(f"--resolution {resolution}: no stage of the curriculum; there are {known}")
     device = choose_device(device_name)
-    if resolved.training.precision == "fp16" and device.type == "cpu":
-        raise PiganError("training.precision: fp16 needs a GPU; use fp32 or bf16 on the CPU")
     prepare_process(resolved.training.threads)
     prepared = Prepared(data)
     work = work_directory(params.dataset.name, arm, seed, resolution)
@@ -59,14 +58,21 @@ def train_stage(
     state = initial_state(resolved, device, seed_of(seed, "weights"))
     key = run_fingerprint(resolved, run, _images_hash(prepared, resolution), sha256_of_checkpoint(init))
     images = real_images(resolved, prepared, seed, resolution, device)
-    train(
-        resolved,
-        run,
-        state,
-        images,
-        key,
-        lambda generator, path: sample_sheet(generator, resolved, resolution, SHEET_COLUMNS, path),
-    )
+    try:
+        train(
+            resolved,
+            run,
+            state,
+            images,
+            key,
+            lambda generator, path: sample_sheet(generator, resolved, resolution, SHEET_COLUMNS, path),
+        )
+    except torch.OutOfMemoryError as error:
+        limit = limit_bytes(resolved, device) / GB
+        raise PiganError(
+            f"out of GPU memory at {resolution} px with a limit of {limit:.1f} GB: set training.memory_limit_gb lower "
+            f"(same gradients) or curriculum.stages.r{resolution}.batch_size ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def real_images(params: Params, prepared: Prepared, seed: int, resolution: int, device: torch.device) -> RealImages:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.folded import field_of
+from pigan.kernels.choose import choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents, truncate
 from pigan.progress import Progress
@@ -55,6 +55,7 @@ def render_views(
     camera, model, device = params.camera, params.model, code.device
     samples = model.samples * params.generate.samples_multiplier
     settings = ray_settings(model, camera, model.eval_background, samples)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
     directions = pixel_directions(resolution, camera.fov, camera.align_corners, device)
     batch = max(1, SAMPLES_A_PASS // (resolution**2 * samples))
     parts: list[Views] = []
@@ -63,7 +64,7 @@ def render_views(
             some = slice(start, start + batch)
             count = len(code[some])
             still = no_randomness(count, resolution**2, settings, device)
-            field = field_of(generator, code[some])
+            field = field_of(generator, code[some], numerics)
             seen = render_images(field, yaw[some], pitch[some], resolution, camera, settings, still)
             # the background's share counts as opaque with `last`
             opacity = seen.weights.sum(-1)

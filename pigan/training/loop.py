@@ -102,7 +102,7 @@ def train(
         while counters.step < stage.steps:
             values = schedule(training, stage, counters.step, counters.global_step)
             real = real_images(counters.step, stage.batch_size)
-            measured = training_step(state, params, values, real, stage.micro_batches, run.seed)
+            measured = training_step(state, params, values, real, run.seed)
             if counters.step % training.log_steps == 0 or counters.step == stage.steps:
                 now = time.monotonic()
                 images_per_second = (counters.step - logged[1]) * stage.batch_size / max(now - logged[0], 1e-9)

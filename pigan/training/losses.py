@@ -16,7 +16,7 @@ def discriminator_loss(real: Float[Tensor, "batch"], fake: Float[Tensor, "batch"
 
 
 def r1_penalty(
-    logits: Float[Tensor, "batch"], images: Float[Tensor, "batch 3 side side"], scale: float = 1.0
+    logits: Float[Tensor, "batch"], images: Float[Tensor, "batch 3 side side"], scale: Float[Tensor, ""] | float = 1.0
 ) -> Float[Tensor, ""]:
     """E ||grad_x D(x)||^2 on real images; `scale` keeps 16-bit gradients from vanishing and is divided out."""
     (gradient,) = torch.autograd.grad(scale * logits.sum(), images, create_graph=True)

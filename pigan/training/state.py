@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.files import atomic_file
+from pigan.kernels.choose import choose_dtype
 from pigan.models.discriminator import Discriminator
 from pigan.models.generator import Generator
 
@@ -84,7 +85,7 @@ def initial_state(params: Params, device: torch.device, seed: int) -> TrainingSt
             [group for group in rates if group["params"]], betas=(first, second), fused=True
         ),
         optimizer_discriminator=torch.optim.Adam(discriminator.parameters(), betas=(first, second), fused=True),
-        scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
+        scaler=torch.amp.GradScaler(device.type, enabled=choose_dtype(training.precision, device) == torch.float16),
     )
 
 

@@ -36,16 +36,16 @@ def test_channels_follow_the_paper():
 @pytest.mark.parametrize("side", [2, 4, 16, 32])
 def test_every_resolution_gives_one_judgement_an_image(kind, side):
     network = Discriminator(config(kind, True, width=0.02, top=8), 5, 32)
-    judged = network(torch.rand(3, 3, side, side), 0.3 if side > 2 else 1.0)
+    judged = network(torch.rand(3, 3, side, side), torch.tensor(0.3) if side > 2 else None)
     assert judged.logit.shape == (3,) and judged.latent.shape == (3, 5) and judged.pose.shape == (3, 2)
 
 
 def test_a_layer_that_has_not_grown_in_judges_like_the_resolution_below():
     network = Discriminator(config("progressive", True, width=0.02, top=8), 5, 32)
     images = torch.rand(2, 3, 32, 32)
-    at_start, below = network(images, 0.0), network(images[..., ::2, ::2], 1.0)
+    at_start, below = network(images, torch.tensor(0.0)), network(images[..., ::2, ::2])
     assert torch.allclose(at_start.logit, below.logit, atol=1e-6)
-    assert not torch.allclose(network(images, 1.0).logit, below.logit)
+    assert not torch.allclose(network(images).logit, below.logit)
 
 
 def test_fade_is_linear_in_the_features_that_enter():
@@ -54,7 +54,7 @@ def test_fade_is_linear_in_the_features_that_enter():
     new = network.blocks[0](network.from_rgb[0](images))
     old = network.from_rgb[1](images[..., ::2, ::2])
     expected = network.final(0.25 * new + 0.75 * old).flatten()
-    assert torch.allclose(network(images, 0.25).logit, expected)
+    assert torch.allclose(network(images, torch.tensor(0.25)).logit, expected)
 
 
 def test_coordinates_run_from_minus_one_to_one_across_and_down():
@@ -79,4 +79,4 @@ def test_residual_is_the_mean_of_both_branches_by_sqrt_two():
 def test_second_derivatives_that_r1_needs_are_right():
     network = Discriminator(config("progressive", False, width=0.01, top=3), 2, 4).double()
     images = torch.rand((1, 3, 4, 4), dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(lambda x: network(x, 0.6).logit, (images,))
+    assert torch.autograd.gradgradcheck(lambda x: network(x, torch.tensor(0.6, dtype=torch.float64)).logit, (images,))

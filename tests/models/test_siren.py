@@ -47,7 +47,7 @@ def test_gradients_are_those_of_finite_differences():
 
 def test_initial_weights_are_in_the_authors_bounds():
     field = FilmSirenField(256, 8, coordinate_scale=1.0)
-    first, *others = field.sine_linears()
+    first, *others = field.modulated_linears()
     assert 0.32 < first.weight.abs().max().item() <= 1 / 3
     for linear in (*others, field.density_head, field.colour_head):
         bound = math.sqrt(6 / linear.in_features) / 25

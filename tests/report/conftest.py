@@ -14,6 +14,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pigan.config import Params, fingerprint, merge, parse
+from pigan.report.speed import Estimate, Machine, Row, ScalingPoint, Speed, Times, write_speed
 
 QUALITY = {"baseline": 0.0, "concat": 0.35, "relu-pe": 0.8, "no-growing": 0.2}
 SHAPE = np.array([0.8, 0.4, 0.5])
@@ -164,6 +165,78 @@ def write_data(params: Params, folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(card))
 
 
+def made_up_speed(scaling: bool = True, estimates: bool = True) -> Speed:
+    """Two paths of a training step and of rendering, and a case without operation counts."""
+    rows = []
+    for number, (case, title) in enumerate(
+        [("render", "Rendering <one> image"), ("step_16", "Step"), ("step_32", "Step")]
+    ):
+        reference = Times.of([100.0 + 40 * number, 110.0 + 40 * number, 126.0 + 40 * number])
+        for path, factor in (("folded fp32", 2.0), ("folded bf16", 4.0)):
+            ours = Times.of([milliseconds / factor for milliseconds in (96.0, 100.0, 120.0)])
+            ratio = reference.median / ours.median
+            rows.append(
+                Row(
+                    case=case,
+                    title=title,
+                    size=f"{8 * 2**number} px",
+                    path=path,
+                    precision=path.split()[1],
+                    reference_ms=reference,
+                    ours_ms=ours,
+                    ratio=ratio,
+                    ratio_low=ratio * 0.8,
+                    ratio_high=ratio * 1.25,
+                    error=3.2e-6 if "fp32" in path else 2.1e-2,
+                    reference_error=4.5e-6,
+                    error_of="gradients",
+                    reference_peak_mb=900.0,
+                    peak_mb=300.0,
+                    gflop=2.0,
+                    reference_gbyte=1.6,
+                    gbyte=0.5 / factor,
+                    share_of_matmul=0.4,
+                    bound="compute",
+                )
+            )
+    times = Times.of([5.0])
+    rows.append(
+        Row(
+            case="data",
+            title="Data loading",
+            size="8 images",
+            path="packed arrays",
+            precision="uint8",
+            reference_ms=Times.of([4.0]),
+            ours_ms=times,
+            ratio=0.8,
+            ratio_low=0.8,
+            ratio_high=0.8,
+        )
+    )
+    grown = [
+        ScalingPoint(what=what, value=value, points=64 * value * images, ms=3.0 * value * images + 5, images=images)
+        for what in ("resolution", "samples", "batch")
+        for value in (8, 16, 32)
+        for images in (value if what == "batch" else 4,)
+    ]
+    estimate = Estimate(preset="celeba", stage="r64", hours=1234.5, memory_gb=3.21, images_per_second=2.52)
+    return Speed(
+        command="pigan bench --quick --params params.yaml --out runs/cars/speed.json",
+        date="2026-02-03",
+        device="CPU, 2 threads",
+        threads=2,
+        torch="2.15.0",
+        pigan="0.4.0",
+        subject="demo & co",
+        machine=Machine(matmul_gflops={"fp32": 90.0, "bf16": 200.0}, bandwidth_gb_s=11.0),
+        rows=rows,
+        scaling=grown if scaling else [],
+        estimates=[estimate] if estimates else [],
+        notes=["The machine was <busy>."],
+    )
+
+
 def write_tree(params: Params, root: Path, side: int = 16) -> tuple[Path, Path]:
     """Everything that the stages before the report leave behind: the prepared data's folder and the runs' folder."""
     data, runs = root / "data" / "prepared" / params.dataset.name, root / "runs" / params.dataset.name
@@ -174,6 +247,7 @@ def write_tree(params: Params, root: Path, side: int = 16) -> tuple[Path, Path]:
             write_training(params, folder, arm, seed)
             write_generated(folder / "generated", arm, seed, side)
             write_metrics(params, folder / "metrics.json", arm, seed)
+    write_speed(made_up_speed(), runs / "speed.json")
     return data, runs
 
 
@@ -219,3 +293,9 @@ def run_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Params], tup
         return root / "data" / "prepared" / params.dataset.name, root / "runs" / params.dataset.name
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def make_speed() -> Callable[..., Speed]:
+    """Makes the measurements of a machine that does not exist."""
+    return made_up_speed

@@ -43,6 +43,15 @@ def test_missing_file_names_the_stage_to_run(demo: Params, run_tree: Tree, name:
     assert "\n" not in str(caught.value)
 
 
+def test_missing_speed_names_bench(demo: Params, run_tree: Tree) -> None:
+    data, runs = run_tree(demo)
+    (runs / "speed.json").unlink()
+    with pytest.raises(
+        PiganError, match=r"cars/speed\.json: no such file; run pigan bench --quick --params .*speed\.json"
+    ):
+        collect(demo, data, runs)
+
+
 def test_missing_data_names_crop(demo: Params, run_tree: Tree) -> None:
     data, runs = run_tree(demo)
     (data / "dataset.json").unlink()

@@ -70,7 +70,7 @@ def test_page_has_video_explorer_and_alt_texts(page: str) -> None:
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
     assert tags.count("video") == 1
-    assert tags.count("svg") == 8
+    assert tags.count("svg") == 11
     assert len(elements.with_attribute("data-explorer")) == 1
     # the explorer's sprite is described by its frame
     silent = [a for tag, a in elements.found if tag == "img" and not a.get("alt")]

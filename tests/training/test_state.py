@@ -20,7 +20,7 @@ def trained(params, steps=2):
     stage = params.curriculum.stages["r8"]
     for step in range(steps):
         real = torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(step)) * 2 - 1
-        training_step(state, params, schedule(params.training, stage, step, step), real, 1, 0)
+        training_step(state, params, schedule(params.training, stage, step, step), real, 0)
     return state
 
 
@@ -36,7 +36,7 @@ def test_everything_that_training_changes_comes_back(tiny_params, tmp_path):
     real = torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(9)) * 2 - 1
     values = schedule(tiny_params.training, tiny_params.curriculum.stages["r8"], 2, 2)
     for one in (state, again):
-        training_step(one, tiny_params, values, real, 1, 0)
+        training_step(one, tiny_params, values, real, 0)
     assert vars(again.counters) == vars(state.counters)
     # the optimisers' moments came back too, or the next step would differ
     for one, other in zip(state.discriminator.parameters(), again.discriminator.parameters(), strict=True):

@@ -1,14 +1,22 @@
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pigan.models.generator import seen_directions
+from pigan.rendering.render import RayRandomness, as_images, render_rays
 from pigan.runtime import generator_for, prepare_process
 from pigan.training.curriculum import schedule
 from pigan.training.ema import update_ema
+from pigan.training.fakes import Fakes, tiles
+from pigan.training.losses import identity_loss, top_fraction
+from pigan.training.memory import Tile
 from pigan.training.state import initial_state
-from pigan.training.step import Fakes, discriminator_step, generator_step, training_step
+from pigan.training.step import discriminator_step, generator_step, training_step
 
 CPU = torch.device("cpu")
 
@@ -29,35 +37,110 @@ def flat(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
-def generator_gradient(params, values, fakes, micro_batches, monkeypatch):
+def generator_gradient(params, values, fakes, monkeypatch):
     state = state_of(params)
     monkeypatch.setattr(state.optimizer_generator, "step", lambda *_: None)
-    generator_step(state, params, values, fakes, micro_batches)
+    generator_step(state, params, values, fakes)
     return torch.cat([p.grad.flatten() for p in state.generator.parameters()])
 
 
+def straight_gradient(params, values, fakes):
+    """The same by one graph from the loss to the weights, in float64."""
+    state = state_of(params)
+    generator, judge = state.generator.double(), state.discriminator.double()
+    doubles = (None if part is None else part.double() for part in fakes.randomness)
+    field = partial(generator, code=generator.mapping(fakes.latent.double()))
+    places = fakes.origins.double(), fakes.directions.double()
+    seen = render_rays(locked(field, params), *places, fakes.settings, RayRandomness(*doubles))
+    judged = judge(as_images(seen.colour), torch.tensor(values.fade))
+    identity = identity_loss(
+        judged, fakes.latent.double(), fakes.pose.double(), params.training.latent_weight, params.training.pose_weight
+    )
+    best = top_fraction(judged.logit, values.topk)
+    ((torch.nn.functional.softplus(-judged.logit) * best).sum() + identity).backward()
+    return torch.cat([p.grad.flatten() for p in generator.parameters()])
+
+
+def locked(field, params):
+    return lambda points, directions: field(points, seen_directions(directions, params.model.lock_view_direction))
+
+
+def varied(params, **changes):
+    """Params with other values, named section__key."""
+    for name, value in changes.items():
+        section, key = name.split("__")
+        params = params.model_copy(update={section: getattr(params, section).model_copy(update={key: value})})
+    return params
+
+
+VARIATIONS = [
+    {},
+    {"model__hierarchical": True},
+    {"model__hierarchical": True, "model__background": "last", "model__lock_view_direction": False},
+    {"model__density_activation": "softplus"},
+    {"model__field": "relu-pe"},
+    {"model__field": "concat-siren"},
+    {"training__pose_weight": 2.0, "training__latent_weight": 1.0},
+    {"training__kernel": "plain"},
+]
+
+
 @pytest.mark.parametrize("topk", [1.0, 0.6])
-def test_any_number_of_micro_batches_gives_the_gradient_of_the_batch(tiny_params, topk, monkeypatch):
-    values = values_at(tiny_params)._replace(topk=topk)
-    fakes = fakes_of(tiny_params)
-    whole, halves, singles = (generator_gradient(tiny_params, values, fakes, parts, monkeypatch) for parts in (1, 2, 4))
-    assert float(whole.norm()) > 0
-    for split in (halves, singles):
-        assert float((split - whole).norm() / whole.norm()) < 1e-5
+@pytest.mark.parametrize("changes", VARIATIONS, ids=str)
+def test_gradient_is_that_of_one_graph_in_float64(tiny_params, changes, topk, monkeypatch):
+    params = varied(tiny_params, **changes)
+    values, fakes = values_at(params)._replace(topk=topk), fakes_of(params)
+    expected, got = straight_gradient(params, values, fakes), generator_gradient(params, values, fakes, monkeypatch)
+    assert float(expected.norm()) > 0
+    assert float((got - expected).norm() / expected.norm()) < 1e-4
 
 
-def test_identity_terms_are_split_evenly_too(tiny_params, monkeypatch):
-    training = tiny_params.training.model_copy(update={"pose_weight": 2.0, "latent_weight": 1.0})
-    params = tiny_params.model_copy(update={"training": training})
-    values, fakes = values_at(params), fakes_of(params)
-    whole, quarters = (generator_gradient(params, values, fakes, parts, monkeypatch) for parts in (1, 4))
-    assert float((quarters - whole).norm() / whole.norm()) < 1e-5
+@pytest.mark.parametrize("tile", [Tile(1, 16, True), Tile(3, 32, False), Tile(4, 256, True)], ids=str)
+def test_any_tile_gives_the_same_gradient(tiny_params, tile, monkeypatch):
+    values, fakes = values_at(tiny_params), fakes_of(tiny_params)
+    usual = generator_gradient(tiny_params, values, fakes, monkeypatch)
+    fakes.tile = tile
+    got = generator_gradient(tiny_params, values, fakes, monkeypatch)
+    assert float((got - usual).norm() / usual.norm()) < 1e-5
+
+
+def test_samples_do_not_depend_on_how_many_images_are_sampled_at_a_time(tiny_params, monkeypatch):
+    generator, fakes = state_of(tiny_params).generator, fakes_of(tiny_params)
+    together = fakes.samples(generator)
+    monkeypatch.setattr("pigan.training.fakes.POINTS_A_PASS", 1)
+    for one, other in zip(together, fakes.samples(generator), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert torch.equal(together.depths, fakes.samples(generator).depths)
+
+
+def test_images_without_any_gradient_leave_the_weights_as_they_are(tiny_params, monkeypatch):
+    params, fakes = tiny_params, fakes_of(tiny_params)
+    # nothing is dense anywhere, so that no sample has a gradient
+    fakes.randomness = fakes.randomness._replace(noise=torch.full_like(fakes.randomness.jitter, -100.0))
+    assert generator_gradient(params, values_at(params), fakes, monkeypatch).abs().max() == 0
+
+
+@given(
+    chosen=st.integers(1, 5).flatmap(
+        lambda images: st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=images, max_size=images)
+    ),
+    images=st.integers(1, 5),
+    points=st.sampled_from([2, 3, 4, 12]),
+    fixed=st.booleans(),
+)
+def test_tiles_hold_every_chosen_point_once(chosen, images, points, fixed):
+    chosen = torch.tensor(chosen)
+    seen = torch.zeros(chosen.shape, dtype=torch.int64)
+    for which, places in tiles(chosen, Tile(images, points, fixed)):
+        assert places.shape[1] == points or (not fixed and 0 < places.shape[1] < points)
+        seen[which] += torch.zeros_like(seen[which]).scatter(1, places, 1)
+    assert (seen[chosen] == 1).all() and (seen <= 1).all()
 
 
 def test_generator_step_leaves_the_discriminator_alone_and_trainable(tiny_params):
     state = state_of(tiny_params)
     before, generator_before = flat(state.discriminator), flat(state.generator)
-    generator_step(state, tiny_params, values_at(tiny_params), fakes_of(tiny_params), 1)
+    generator_step(state, tiny_params, values_at(tiny_params), fakes_of(tiny_params))
     assert torch.equal(before, flat(state.discriminator)) and not torch.equal(generator_before, flat(state.generator))
     assert all(p.grad is None and p.requires_grad for p in state.discriminator.parameters())
 
@@ -89,7 +172,7 @@ def test_same_seed_same_bits_and_other_seed_other_bits(tiny_params):
     for seed in (0, 0, 1):
         state = state_of(tiny_params)
         for step in range(2):
-            training_step(state, tiny_params, values_at(tiny_params, step), real, 1, seed)
+            training_step(state, tiny_params, values_at(tiny_params, step), real, seed)
         ends.append(flat(state.generator))
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
 
@@ -105,15 +188,14 @@ def test_initial_weights_depend_on_the_seed_alone(tiny_params):
     assert not torch.equal(first, flat(state_of(tiny_params, 4).generator))
 
 
-@pytest.mark.parametrize("micro_batches", [1, 2])
-def test_bf16_training_moves_like_fp32(tiny_params, micro_batches):
+def test_bf16_training_moves_like_fp32(tiny_params):
     real = torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
     norms = []
     for precision in ("fp32", "bf16"):
         training = tiny_params.training.model_copy(update={"precision": precision})
         params = tiny_params.model_copy(update={"training": training})
         values = values_at(params)._replace(topk=0.6)
-        norms.append(float(training_step(state_of(params), params, values, real, micro_batches, 0)["loss_g"]))
+        norms.append(float(training_step(state_of(params), params, values, real, 0)["loss_g"]))
     assert norms[1] == pytest.approx(norms[0], rel=0.05)
 
 
@@ -149,7 +231,7 @@ def test_training_on_the_gpu_is_repeatable(tiny_params, precision, deterministic
     for _ in range(2):
         state = initial_state(params, torch.device("cuda"), 0)
         for step in range(5):
-            measured = training_step(state, params, values_at(params, step), real, 2, 0)
+            measured = training_step(state, params, values_at(params, step), real, 0)
         assert math.isfinite(float(measured["loss_g"]))
         ends.append(flat(copy.deepcopy(state.ema)))
     assert torch.equal(ends[0], ends[1])

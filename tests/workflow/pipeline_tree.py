@@ -30,12 +30,12 @@ STAND_IN = '''#!{python} -IS
 import hashlib, json, sys
 from pathlib import Path
 
-stage, rest = sys.argv[1], sys.argv[2:]
+stage, rest = sys.argv[1], [word for word in sys.argv[2:] if word != "--quick"]
 options = dict(zip(rest[::2], rest[1::2]))
 Path("work").mkdir(exist_ok=True)
 with open("work/calls.txt", "a") as calls:
     place = options["--out"].split("/")
-    arm, side = place[2:3] if place[0] == "runs" else [], place[4:] if stage == "train" else []
+    arm, side = place[2:3] if place[0] == "runs" and stage != "bench" else [], place[4:] if stage == "train" else []
     calls.write(" ".join([stage, *arm, *side]) + "\\n")
 
 digest = hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest()
@@ -55,6 +55,7 @@ made = {{
     "train": ["checkpoint.safetensors", "state.json", "log.jsonl"],
     "generate": ["generated.json"],
     "evaluate": [""],
+    "bench": [""],
     "report": ["report.html"],
 }}[stage]
 for name in made:
@@ -62,6 +63,8 @@ for name in made:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({{"fid": int(score), "call": " ".join(sys.argv[1:]), "params": digest}}))
 if stage == "report":
+    if not (Path(options["--runs"]) / "speed.json").exists():
+        sys.exit("missing: speed.json")
     arms = sorted(path.parts[-3] for path in Path(options["--runs"]).glob("*/seed*/metrics.json"))
     rows = "".join(f"{{arm}},0,{{score}}\\n" for arm in arms)
     curves = "".join(f"{{arm}},0,{{step}},{{5 / step}},{{1 + 1 / step}}\\n" for arm in arms for step in range(1, 30))
@@ -69,11 +72,12 @@ if stage == "report":
     (out / "tables/metrics.csv").write_text("arm,seed,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/ablation.csv").write_text("arm,seeds,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/training.csv").write_text("arm,seed,global_step,loss_d,loss_g\\n" + curves)
-    for table in ("facts", "rejects", "duplicates", "poses", "depth"):
-        (out / f"tables/data_{{table}}.csv").write_text("what,value\\n")
+    for table in ("speed", "data_facts", "data_rejects", "data_duplicates", "data_poses", "data_depth"):
+        (out / f"tables/{{table}}.csv").write_text("what,value\\n")
     (out / "figures").mkdir(exist_ok=True)
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><rect width="90" height="40"/></svg>'
-    for figure in ("fid", "kid", "precision_recall", "training", "depth", "cost", "data_poses", "data_depth"):
+    figures = "fid kid precision_recall training depth cost speed roofline scaling data_poses data_depth"
+    for figure in figures.split():
         (out / f"figures/{{figure}}.svg").write_text(drawing)
     pixel = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
                           "0000000c4944415408d763e8d80d0002e201b2d4f8b3f30000000049454e44ae426082")

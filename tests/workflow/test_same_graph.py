@@ -88,3 +88,11 @@ def test_each_arm_seed_and_resolution_has_its_stage(graphs: tuple[Graph, Graph])
     dvc, _ = graphs
     checkpoints = [out for out in dvc if out.endswith("checkpoint.safetensors")]
     assert len(checkpoints) == 4 * 2 * 3  # arms x seeds x (init, r16, r32)
+
+
+def test_nothing_runs_beside_a_measurement(make_tree: TreeMaker) -> None:
+    plan = make_tree("alone").snakemake("--dry-run", "--forceall", "--nolock")
+    bench = plan[plan.index("rule bench:") :].split("\n\n")[0].split("rule ")[1]
+    assert "threads: 4\n" in bench and "priority: 100\n" in bench
+    others = [int(found) for found in re.findall(r"priority: (\d+)", plan.replace(bench, ""))]
+    assert others and sum(others) < 100

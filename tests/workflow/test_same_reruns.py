@@ -25,6 +25,7 @@ CHANGES = {
         {
             *(f"train {arm} r32" for arm in BOTH),
             *(f"{stage} {arm}" for stage in AFTER_TRAINING for arm in BOTH),
+            "bench",
             "report",
         },
     ),
@@ -72,7 +73,7 @@ def test_first_run_runs_each_stage_once(trees: tuple[Tree, Tree]) -> None:
     first, second = (tree.calls() for tree in trees)
     assert first == second
     assert set(first.values()) == {1}
-    assert len(first) == 4 + 5 * len(BOTH)
+    assert len(first) == 5 + 5 * len(BOTH)
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -37,6 +37,11 @@ def params_of_arm(wildcards):
     return PARAMS.arms[wildcards.arm]
 
 
+def first_of_the_main_arm(wildcards):
+    """Priority of the run that the verdict is about: it may train longest, so that the others run beside it."""
+    return 10 if (wildcards.arm, int(wildcards.seed)) == (PARAMS.report.main_arm, PARAMS.seeds[0]) else 0
+
+
 def files_of_runs():
     """Everything below runs/<dataset>/ that the stages of the present arms and seeds make."""
     stages = [link.name for link in PARAMS.curriculum.order]
@@ -55,10 +60,13 @@ RAW = f"data/raw/{DATASET}"
 PREPARED = f"data/prepared/{DATASET}"
 STATS = f"data/stats/{DATASET}/{PARAMS.evaluate.extractor}_{PARAMS.generate.resolution}.npz"
 RUN = f"runs/{DATASET}/{{arm}}/seed{{seed}}"
+SPEED = f"runs/{DATASET}/speed.json"
 LOGS = f"logs/{DATASET}"
 RUN_LOGS = f"{LOGS}/{{arm}}-seed{{seed}}"
 # only of rules with wildcards: asked for by name, a rule whose benchmark `dvc pull` did not bring would run again
 RUN_BENCHMARKS = RUN_LOGS.replace("logs/", "logs/benchmarks/", 1)
 REPORT = f"reports/{PARAMS.experiment}"
 GPUS = gpus_per_job()
+# on a cluster `--cores` is not given: there its scheduler decides what runs beside a job
+EVERY_CORE = workflow.resource_settings.cores or PARAMS.training.threads
 ORDER = [link.model_dump() for link in PARAMS.curriculum.order]

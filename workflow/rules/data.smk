@@ -55,6 +55,8 @@ rule real_stats:
         STATS,
     log:
         f"{LOGS}/real_stats.log",
+    # every evaluation waits for it
+    priority: 10
     threads: PARAMS.training.threads
     resources:
         cpu=PARAMS.training.threads,

@@ -11,6 +11,7 @@ rule generate:
         f"{RUN_LOGS}/generate.log",
     benchmark:
         f"{RUN_BENCHMARKS}/generate.tsv"
+    priority: first_of_the_main_arm
     threads: PARAMS.training.threads
     resources:
         cpu=PARAMS.training.threads,
@@ -20,6 +21,7 @@ rule generate:
     params:
         camera=config["camera"],
         model=config["model"],
+        kernel=PARAMS.training.kernel,
         threads=PARAMS.training.threads,
         generate=config["generate"],
         arm=params_of_arm,
@@ -40,6 +42,7 @@ rule evaluate:
         f"{RUN_LOGS}/evaluate.log",
     benchmark:
         f"{RUN_BENCHMARKS}/evaluate.tsv"
+    priority: first_of_the_main_arm
     threads: PARAMS.training.threads
     resources:
         cpu=PARAMS.training.threads,

@@ -5,6 +5,7 @@ rule report:
     input:
         data=PREPARED,
         runs=files_of_runs(),
+        speed=SPEED,
     output:
         page=report(
             f"{REPORT}/report.html",
@@ -48,6 +49,20 @@ rule report:
                 "data_depth",
             )
         ],
+        speed=[
+            report(
+                f"{REPORT}/{file}",
+                caption="../report/speed.rst",
+                category="Speed",
+                labels={"what": Path(file).stem},
+            )
+            for file in (
+                "tables/speed.csv",
+                "figures/speed.svg",
+                "figures/roofline.svg",
+                "figures/scaling.svg",
+            )
+        ],
         pictures=[
             report(
                 f"{REPORT}/figures/{picture}_{arm}.png",
@@ -70,7 +85,7 @@ rule report:
         order=ORDER,
         generate=config["generate"],
         evaluate=config["evaluate"],
-        runs=lambda wildcards, input: Path(input.runs[0]).parents[3],
+        runs=subpath(input.speed, parent=True),
         out=subpath(output.page, parent=True),
     shell:
         "pigan report --data {input.data} --runs {params.runs} --out {params.out} > {log} 2>&1"

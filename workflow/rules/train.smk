@@ -10,6 +10,7 @@ rule init:
         f"{RUN_LOGS}/init.log",
     benchmark:
         f"{RUN_BENCHMARKS}/init.tsv"
+    priority: first_of_the_main_arm
     localrule: True
     params:
         model=config["model"],
@@ -37,6 +38,7 @@ for link in PARAMS.curriculum.order:
             f"{RUN_LOGS}/{link.name}.log",
         benchmark:
             f"{RUN_BENCHMARKS}/{link.name}.tsv"
+        priority: first_of_the_main_arm
         threads: PARAMS.training.threads
         resources:
             cpu=PARAMS.training.threads,

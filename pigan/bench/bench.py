@@ -1,0 +1,143 @@
+"""`pigan bench`: all cases, and what they come to in a file, a table and plots."""
+
+import datetime
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pigan import __version__
+from pigan.bench.case import Case, measure
+from pigan.bench.estimate import estimates
+from pigan.bench.field_cases import field_case, render_case
+from pigan.bench.host_cases import data_case, fid_case
+from pigan.bench.machine import PROCESSOR, measure_machine
+from pigan.bench.scaling import scaling_points
+from pigan.bench.step_cases import discriminator_case, share_with_gradient, step_case
+from pigan.bench.subject import Subject, chosen_way, own_subject, paper_subject, ways_of, with_way
+from pigan.bench.table import as_markdown
+from pigan.config import Params
+from pigan.errors import PiganError
+from pigan.files import atomic_file
+from pigan.progress import Progress
+from pigan.report.speed import Row, Speed, write_speed
+from pigan.report.speedfigures import draw_roofline, draw_scaling
+from pigan.runtime import device_name
+
+# seconds of timing a case, beyond the least rounds
+SECONDS, SECONDS_QUICK = 20.0, 1.0
+PHOTOS, PHOTOS_QUICK = 512, 112
+
+
+class Settings(NamedTuple):
+    """What was asked for on the command line."""
+
+    device: torch.device
+    threads: int
+    quick: bool
+    cases: tuple[str, ...]
+    """Empty: all there are."""
+    estimates: bool
+    command: str
+
+
+def bench(params: Params | None, settings: Settings) -> Speed:
+    """Measures the paper's network, or the main arm of `params`.
+
+    Raises:
+        PiganError: no such case, or a path that the params ask for and this machine does not have.
+    """
+    device, quick = settings.device, settings.quick
+    subject = own_subject(params, device, quick) if params else paper_subject(device, quick)
+    chosen = chosen_way(subject.params, device)
+    wanted = _wanted(subject, settings, own=params is not None)
+    rows: list[Row] = []
+    with Progress(len(wanted) + 2 + settings.estimates, "bench", "case") as progress:
+        progress.advance(0, case="machine")
+        machine = measure_machine(device, quick)
+        progress.advance()
+        for make in wanted.values():
+            rows += measure(make(), device, machine, SECONDS_QUICK if quick else SECONDS, progress)
+            progress.advance()
+        steps = any(name.startswith("step_") for name in wanted)
+        best = with_way(subject.params, chosen)
+        progress.advance(0, case="scaling", path=chosen.name)
+        scaling = scaling_points(best, device, SECONDS_QUICK if quick else SECONDS, quick) if steps else []
+        progress.advance()
+        estimated = []
+        if settings.estimates:
+            progress.advance(0, case="estimates", path=chosen.name)
+            estimated = estimates(device, quick, {subject.name: params} if params else None)
+            progress.advance()
+    return Speed(
+        command=settings.command,
+        date=datetime.date.today().isoformat(),
+        device=_device(device),
+        threads=settings.threads,
+        torch=torch.__version__,
+        pigan=__version__,
+        subject=subject.name,
+        machine=machine,
+        rows=rows,
+        scaling=scaling,
+        estimates=estimated,
+        notes=[
+            *subject.notes,
+            *ways_of(subject.params, device, quick, gradients=True)[1],
+            *([_about_steps(subject, device)] if steps else []),
+        ],
+    )
+
+
+def write_all(speed: Speed, out: Path) -> list[Path]:
+    """The measurements as JSON, and beside it a table (.md) and plots (.svg); the paths."""
+    write_speed(speed, out)
+    table = out.with_suffix(".md")
+    with atomic_file(table) as temporary:
+        temporary.write_text(as_markdown(speed), encoding="utf-8")
+    drawn = {"roofline": draw_roofline, "scaling": draw_scaling}
+    plots = {name: out.with_name(f"{out.stem}_{name}.svg") for name in drawn}
+    for name, draw in drawn.items():
+        draw(speed, plots[name])
+    return [out, table, *plots.values()]
+
+
+def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callable[[], Case]]:
+    """How each case that was asked for is made, by its name."""
+    device, quick, params = settings.device, settings.quick, subject.params
+    with_gradients, _ = ways_of(params, device, quick, gradients=True)
+    without, _ = ways_of(params, device, quick, gradients=False)
+    known: dict[str, Callable[[], Case]] = {
+        "field": partial(field_case, subject, with_gradients, device),
+        "render": partial(render_case, subject, without, device),
+        "discriminator": partial(discriminator_case, subject, with_gradients, device),
+        **{f"step_{side}": partial(step_case, subject, side, with_gradients, device) for side in subject.steps},
+    }
+    if not own:
+        known["data"] = partial(data_case, PHOTOS_QUICK if quick else PHOTOS, device)
+        known["fid"] = partial(fid_case, quick)
+    unknown = [name for name in settings.cases if name not in known]
+    if unknown:
+        raise PiganError(f"--cases: no case {unknown[0]!r} here; there are {', '.join(known)}")
+    return {name: make for name, make in known.items() if not settings.cases or name in settings.cases}
+
+
+def _about_steps(subject: Subject, device: torch.device) -> str:
+    side = max(subject.steps)
+    share = share_with_gradient(subject.params, side, subject.steps[side], device)
+    return (
+        f"Training steps are at fresh weights, where {share:.0%} of the samples have a gradient. pigan differentiates "
+        "only those; operations are counted for all."
+    )
+
+
+def _device(device: torch.device) -> str:
+    """The processor or GPU, with the instructions that count."""
+    if device.type == "cuda":
+        return device_name(device)
+    lines = PROCESSOR.read_text(encoding="utf-8").splitlines() if PROCESSOR.is_file() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return f"{next(names, platform.processor() or 'CPU')} ({torch.backends.cpu.get_cpu_capability()})"

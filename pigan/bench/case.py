@@ -1,0 +1,99 @@
+"""One case of the benchmark: the plain reference and pigan's paths, measured together into rows of the table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pigan.bench.counting import Count, bound_of
+from pigan.bench.measure import Make, interleaved, peak_of
+from pigan.progress import Progress
+from pigan.report.speed import Machine, Row, Times
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way of doing the case's work."""
+
+    path: str
+    precision: str
+    make: Make
+    error: Callable[[], float] | None = None
+    """Against float64, measured when asked."""
+    count: Count | None = None
+    compiles: bool = False
+    """The first call builds code, which counts neither as time nor as memory."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared."""
+
+    slug: str
+    title: str
+    size: str
+    reference: Side
+    sides: list[Side]
+    error_of: str = ""
+    tensors: bool = True
+    """Its memory is that of tensors; else memory is not measured."""
+
+
+def measure(case: Case, device: torch.device, machine: Machine, seconds: float, progress: Progress) -> list[Row]:
+    """A row a path; each side is built and called once for its memory, then all are timed in turn."""
+    everyone = (case.reference, *case.sides)
+    peaks, runs = [], []
+    for side in everyone:
+        progress.advance(0, case=case.slug, path=side.path)
+        if side.compiles:
+            side.make()()
+        peak, run = peak_of(side.make, device) if case.tensors else (None, side.make())
+        peaks.append(peak)
+        runs.append(run)
+    times = interleaved(runs, device, seconds)
+    del runs
+    reference_error = case.reference.error() if case.reference.error is not None else None
+    return [
+        _row(case, side, times[0], own, reference_error, peaks[0], peak, machine)
+        for side, own, peak in zip(case.sides, times[1:], peaks[1:], strict=True)
+    ]
+
+
+def _row(
+    case: Case,
+    side: Side,
+    reference_ms: list[float],
+    ours_ms: list[float],
+    reference_error: float | None,
+    reference_peak: int | None,
+    peak: int | None,
+    machine: Machine,
+) -> Row:
+    reference, ours = Times.of(reference_ms), Times.of(ours_ms)
+    ratios = [theirs / own for theirs, own in zip(reference_ms, ours_ms, strict=True)]
+    count, rate = side.count, machine.matmul_gflops.get(side.precision)
+    byte = count.byte if count is not None else None
+    known = count is not None and rate is not None
+    theirs = case.reference.count
+    return Row(
+        case=case.slug,
+        title=case.title,
+        size=case.size,
+        path=side.path,
+        precision=side.precision,
+        reference_ms=reference,
+        ours_ms=ours,
+        ratio=reference.median / ours.median,
+        ratio_low=min(ratios),
+        ratio_high=max(ratios),
+        error=side.error() if side.error is not None else None,
+        reference_error=reference_error,
+        error_of=case.error_of,
+        reference_peak_mb=None if reference_peak is None else reference_peak / 2**20,
+        peak_mb=None if peak is None else peak / 2**20,
+        gflop=None if count is None else count.flop / 1e9,
+        reference_gbyte=theirs.byte / 1e9 if theirs is not None and theirs.byte is not None else None,
+        gbyte=None if byte is None else byte / 1e9,
+        share_of_matmul=count.flop / 1e6 / ours.median / rate if known else None,  # type: ignore[operator, union-attr]
+        bound=bound_of(count.flop, byte, rate, machine.bandwidth_gb_s) if known and byte else "other",  # type: ignore[arg-type, union-attr]
+    )

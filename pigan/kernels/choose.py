@@ -1,0 +1,101 @@
+"""Which evaluation of the radiance field a device and the params call for."""
+
+import functools
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan.errors import PiganError
+from pigan.kernels.compiled import compiled
+from pigan.kernels.folded import Folded, evaluate, evaluate_in_tiles, fold
+from pigan.models.generator import Generator, seen_directions
+from pigan.rendering.render import Field
+from pigan.sections import Kernel, Model, Precision
+
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Numerics(NamedTuple):
+    """How a field is evaluated: the path, and the type of the hidden layers' operands."""
+
+    kernel: Literal["plain", "folded", "compiled", "triton"]
+    dtype: torch.dtype
+
+
+EXACT = Numerics("folded", torch.float32)
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """What `precision` means on this device; auto is fp16 on a GPU, as in the authors' training, else fp32.
+
+    Raises:
+        PiganError: fp16 without a GPU, whose gradients need its arithmetic.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise PiganError("precision fp16 needs a GPU: set training.precision and generate.precision to auto or fp32")
+    if precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return DTYPES[precision]
+
+
+def choose_numerics(kernel: Kernel, precision: Precision, model: Model, device: torch.device) -> Numerics:
+    """The path that `kernel` and `precision` of the params mean for this model on this device.
+
+    auto takes the Triton kernels for 16-bit sine fields on a GPU that can run them, else the folded path. Ablation
+    fields without sines have no Triton kernel and are evaluated folded.
+
+    Raises:
+        PiganError: a path that was asked for by name and cannot be had here.
+    """
+    dtype = choose_dtype(precision, device)
+    if kernel == "auto" or kernel == "triton":
+        if model.field == "relu-pe":
+            return Numerics("folded", dtype)
+        reason = _no_triton(model.hidden, device)
+        if kernel == "triton" and reason is not None:
+            raise PiganError(f"training.kernel triton: {reason}; use auto or folded")
+        return Numerics("triton" if reason is None and (kernel == "triton" or dtype.itemsize == 2) else "folded", dtype)
+    # as the paper writes it there is nothing to keep out of 16 bits
+    return Numerics(kernel, torch.float32 if kernel == "plain" else dtype)
+
+
+def field_of(generator: Generator, code: Float[Tensor, "batch code"], numerics: Numerics = EXACT) -> Field:
+    """`generator`'s field for images with these codes; without gradients by the leanest way there is."""
+    field, locked = generator.field, generator.model.lock_view_direction
+    if numerics.kernel == "plain":
+        return lambda points, directions: field(points, seen_directions(directions, locked), code)
+    folded = fold(field, code)
+
+    def answer(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        directions = seen_directions(directions, locked)
+        # only the eager path has gradients for positions
+        if numerics.kernel == "triton" and not points.requires_grad:
+            from pigan.kernels.triton_field import sine_field
+
+            colour, density = sine_field(points, directions, *folded[:4], numerics.dtype)
+            return torch.sigmoid(colour), density
+        if not torch.is_grad_enabled():
+            return evaluate_in_tiles(folded, points, directions, numerics.dtype)
+        evaluation = _compiled_evaluate() if numerics.kernel == "compiled" else evaluate
+        return evaluation(folded, points, directions, numerics.dtype)
+
+    return answer
+
+
+def _no_triton(hidden: int, device: torch.device) -> str | None:
+    """Why the Triton kernels cannot be used, None when they can; Triton comes with the CUDA builds of PyTorch only."""
+    if device.type != "cuda":
+        return "needs a GPU"
+    try:
+        from pigan.kernels.triton_field import unusable
+    except ImportError as error:
+        return f"Triton cannot be imported ({error})"
+    return unusable(hidden, device)
+
+
+@functools.cache
+def _compiled_evaluate() -> Callable[[Folded, Tensor, Tensor, torch.dtype], tuple[Tensor, Tensor]]:
+    return compiled(evaluate)

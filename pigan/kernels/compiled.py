@@ -1,0 +1,39 @@
+"""torch.compile where it can be had: what cannot be compiled runs as it is written, and says so once."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, compiled for the shapes it is called with; as it is written where there is no compiler.
+
+    The function must be pure: its first call may be made twice. Compiled code is kept on disk by PyTorch
+    (TORCHINDUCTOR_CACHE_DIR), so that only the first process of a machine waits for it.
+    """
+    fast: Callable[P, R] | None = torch.compile(function, dynamic=False)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal fast
+        if fast is not None:
+            try:
+                return fast(*args, **kwargs)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                fast = None
+                reason = str(error).strip().splitlines()[0]
+                print(
+                    f"pigan: {function.__name__} is not compiled but runs as folded: {reason}; "
+                    "install a C++ compiler (g++) or set training.kernel: folded",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        return function(*args, **kwargs)
+
+    return call

@@ -1,0 +1,126 @@
+"""How much memory a training step needs, and the tiles in which the generator's part of it stays within a limit."""
+
+import os
+from typing import NamedTuple
+
+import torch
+
+from pigan.config import Params
+from pigan.errors import PiganError
+from pigan.kernels.choose import Numerics, choose_numerics
+from pigan.models.discriminator import channels_at
+
+GB = 1e9
+# of the whole memory, when the params set no limit
+SHARE = 0.8
+# bytes of a sample's random numbers, position, direction, colour, density, depth and weight with their gradients
+SAMPLE_BYTES = 200
+# bytes a point and hidden unit that come and go in backward
+TRANSIENT_BYTES = 12
+# tiles of one shape are so many to an image, since all of a tile is computed when some of it has a gradient
+PARTS = 8
+# points at a time that keep the processor's cache, or a GPU, busy
+CPU_POINTS, GPU_POINTS = 1 << 14, 1 << 20
+# copies of the weights: themselves, gradients, two Adam moments, and for the generator two averages
+GENERATOR_COPIES, DISCRIMINATOR_COPIES = 6, 4
+# feature maps of a block that backward needs (two convolutions, their activations, shortcut, sum), of real and
+# generated images; with R1 those of the real images and of their gradient are kept for the second backward
+BLOCK_MAPS, JUDGED, WITH_R1 = 6, 2, 5
+
+
+class Tile(NamedTuple):
+    """At how many points of how many images the generator is differentiated at a time."""
+
+    images: int
+    points: int
+    """At most; of an image, whose samples they divide evenly."""
+    fixed: bool = False
+    """Every tile is of this shape, for compiled code; else the last one ends where the points do."""
+
+
+def tile_of(params: Params, resolution: int, batch: int, device: torch.device) -> Tile:
+    """Tiles that keep the device busy and a training step within the memory limit; alike machines take alike tiles.
+
+    Raises:
+        PiganError: the limit is too low for anything.
+    """
+    numerics = _numerics(params, device)
+    without, limit = _without_tiles(params, resolution, batch, numerics), limit_bytes(params, device)
+    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * params.model.hidden
+    room = (limit - without) // a_point
+    busy = CPU_POINTS if device.type == "cpu" else GPU_POINTS
+    fixed = numerics.kernel == "compiled"
+    points = samples_of(params, resolution) // (PARTS if fixed else 1)
+    while points > min(room, busy) and points % 2 == 0:
+        points //= 2
+    if points > room:
+        raise PiganError(
+            f"training.memory_limit_gb: {limit / GB:.2f} GB is too little for {batch} images of {resolution} px; "
+            f"set it to {(without + points * a_point) / GB:.2f} or more, or use a smaller batch_size"
+        )
+    return Tile(max(1, min(batch, busy // points, room // points)), points, fixed)
+
+
+def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: torch.device) -> int:
+    """About how much memory a training step takes at its peak, weights and optimisers included."""
+    numerics = _numerics(params, device)
+    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * params.model.hidden
+    return _without_tiles(params, resolution, batch, numerics) + tile.images * tile.points * a_point
+
+
+def samples_of(params: Params, resolution: int) -> int:
+    """Samples of one image, of both passes."""
+    return resolution**2 * params.model.samples * (2 if params.model.hierarchical else 1)
+
+
+def limit_bytes(params: Params, device: torch.device) -> int:
+    """What the params allow, or a share of the memory of the GPU or the machine."""
+    if params.training.memory_limit_gb is not None:
+        return int(params.training.memory_limit_gb * GB)
+    if device.type == "cuda":
+        return int(SHARE * torch.cuda.get_device_properties(device).total_memory)
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def point_bytes(params: Params, numerics: Numerics) -> int:
+    """Bytes that one point's layers keep for backward."""
+    layers, hidden, width = params.model.layers + 1, params.model.hidden, numerics.dtype.itemsize
+    if numerics.kernel == "triton":
+        # an angle and its gradient, of two bytes each
+        return 2 * 2 * layers * hidden
+    if numerics.kernel == "plain":
+        # the product, the scaled product, the sine's argument
+        return 3 * 4 * layers * hidden
+    # the sine's argument and the sine; the heads see it in float32
+    heads = 0 if width == 4 else 2 * 4 * hidden
+    return 2 * width * layers * hidden + heads
+
+
+def discriminator_bytes(params: Params, resolution: int, batch: int, width: int) -> int:
+    """Feature maps that judging a batch keeps, in a training step with R1."""
+    config, side, total = params.model.discriminator, resolution, 0
+    while side > 1:
+        total += BLOCK_MAPS * side**2 * max(channels_at(side, config), channels_at(side // 2, config))
+        side //= 2
+    return batch * total * width * (WITH_R1 if params.training.r1_weight > 0 else JUDGED)
+
+
+def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numerics) -> int:
+    """Weights and optimisers, folded weights, judging, and the samples of a batch without what the field keeps."""
+    model = params.model
+    rendering = SAMPLE_BYTES * batch * samples_of(params, resolution)
+    hidden, mapping = model.hidden, model.mapping_hidden
+    generator = model.layers * hidden**2 + mapping * (model.mapping_layers * mapping + 2 * (model.layers + 1) * hidden)
+    folded = 2 * 4 * batch * (model.layers + 1) * hidden**2
+    config, side, weights = model.discriminator, params.curriculum.order[-1].resolution, 0
+    while side > 1:
+        wide, wider = channels_at(side, config), channels_at(side // 2, config)
+        weights += 9 * wide * wider + 9 * wider**2
+        side //= 2
+    networks = 4 * (GENERATOR_COPIES * generator + DISCRIMINATOR_COPIES * weights)
+    judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
+    return networks + folded + max(rendering, judging) + rendering // 4
+
+
+def _numerics(params: Params, device: torch.device) -> Numerics:
+    return choose_numerics(params.training.kernel, params.training.precision, params.model, device)

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from pigan.errors import PiganError
+from pigan.kernels.choose import EXACT, Numerics, choose_dtype, choose_numerics, field_of
+from pigan.models.generator import Generator
+
+CPU = torch.device("cpu")
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def capable(monkeypatch):
+    """A GPU that runs the Triton kernels, as far as the choice goes."""
+    monkeypatch.setattr("pigan.kernels.choose._no_triton", lambda hidden, device: None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "dtype"),
+    [
+        ("auto", CPU, torch.float32),
+        ("auto", GPU, torch.float16),
+        ("bf16", CPU, torch.bfloat16),
+        ("fp16", GPU, torch.float16),
+        ("fp32", GPU, torch.float32),
+    ],
+)
+def test_precision_is_what_the_params_say_and_auto_that_of_the_device(precision, device, dtype):
+    assert choose_dtype(precision, device) == dtype
+
+
+def test_half_precision_without_a_gpu_is_refused(tiny_params):
+    with pytest.raises(PiganError, match=r"precision fp16 needs a GPU: set training.precision and generate.precision"):
+        choose_numerics("auto", "fp16", tiny_params.model, CPU)
+
+
+def test_auto_on_the_cpu_is_exact(tiny_params):
+    assert choose_numerics("auto", "auto", tiny_params.model, CPU) == EXACT
+
+
+def test_auto_takes_triton_where_it_runs_in_16_bits_only(tiny_params, capable):
+    model = tiny_params.model
+    assert choose_numerics("auto", "auto", model, GPU) == Numerics("triton", torch.float16)
+    assert choose_numerics("auto", "fp32", model, GPU) == Numerics("folded", torch.float32)
+    assert choose_numerics("triton", "fp32", model, GPU) == Numerics("triton", torch.float32)
+
+
+def test_fields_without_sines_are_evaluated_folded(tiny_params, capable):
+    model = tiny_params.model.model_copy(update={"field": "relu-pe"})
+    for kernel in ("auto", "triton"):
+        assert choose_numerics(kernel, "bf16", model, GPU) == Numerics("folded", torch.bfloat16)
+
+
+def test_kernel_that_was_asked_for_by_name_is_never_replaced_silently(tiny_params):
+    with pytest.raises(PiganError, match=r"training.kernel triton: needs a GPU; use auto or folded"):
+        choose_numerics("triton", "bf16", tiny_params.model, CPU)
+
+
+def test_plain_evaluation_is_never_in_16_bits(tiny_params):
+    assert choose_numerics("plain", "bf16", tiny_params.model, CPU) == Numerics("plain", torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+def test_all_exact_paths_see_the_same_field(tiny_params, kind):
+    generator = Generator(tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": False}))
+    code = generator.mapping(torch.randn(2, tiny_params.model.z_dim))
+    points, directions = torch.rand(2, 9, 3) - 0.5, torch.nn.functional.normalize(torch.randn(2, 9, 3), dim=-1)
+    expected = field_of(generator, code, Numerics("plain", torch.float32))(points, directions)
+    with torch.no_grad():
+        tiled = field_of(generator, code)(points, directions)
+    for answers in (field_of(generator, code)(points, directions), tiled):
+        for answer, other in zip(answers, expected, strict=True):
+            assert torch.allclose(answer, other, atol=1e-5)
+
+
+def test_positions_have_gradients_by_every_path_that_can(tiny_params):
+    generator = Generator(tiny_params.model)
+    code = generator.mapping(torch.randn(1, tiny_params.model.z_dim)).detach()
+    towards, gradients = torch.tensor([[[0.0, 0, -1]]]).expand(1, 5, 3), []
+    for kernel in ("plain", "folded", "triton"):
+        points = torch.full((1, 5, 3), 0.1, requires_grad=True)
+        rgb, _ = field_of(generator, code, Numerics(kernel, torch.float32))(points, towards)
+        gradients.append(torch.autograd.grad(rgb.sum(), points)[0])
+    assert gradients[0].abs().max() > 0
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-5)
+    assert torch.equal(gradients[1], gradients[2])

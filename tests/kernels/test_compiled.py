@@ -1,0 +1,55 @@
+"""Compiling takes tens of seconds, so one process compiles a tiny field, and one finds no compiler."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import torch
+from pigan.kernels.compiled import compiled
+from pigan.kernels.folded import evaluate, fold
+from pigan.models.siren import FilmSirenField
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+field = FilmSirenField(8, 2, 1.0)
+code = torch.randn(2, field.code_size, requires_grad=True)
+points = torch.rand(2, 40, 3)
+# other weights and points of the same shapes must not be compiled again
+torch._dynamo.config.error_on_recompile = True
+errors = []
+fast = compiled(evaluate)
+for step in range(3):
+    answers, gradients = [], []
+    for path in (evaluate, fast):
+        rgb, density = path(fold(field, code), points + step, points, torch.float32)
+        answers.append(torch.cat((rgb, density[..., None]), -1))
+        gradients.append(torch.autograd.grad((rgb.square().sum() + density.sum()), code)[0])
+    errors += [(answers[0] - answers[1]).abs().max(), ((gradients[0] - gradients[1]).norm() / gradients[0].norm())]
+print(float(torch.stack(errors).max()))
+"""
+
+
+def run(tmp_path, **variables):
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"), **variables}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout), [line for line in done.stderr.splitlines() if line.startswith("pigan:")]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_field_equals_the_folded_one_and_is_compiled_once(tmp_path):
+    error, told = run(tmp_path)
+    assert told == []
+    # another order of the sums, so not the same bits
+    assert 0 < error < 1e-4
+
+
+def test_without_a_compiler_the_field_is_evaluated_folded_and_that_is_said_once(tmp_path):
+    error, told = run(tmp_path, CXX="/no/such/compiler", PATH=str(tmp_path))
+    assert error == 0
+    assert len(told) == 1 and "is not compiled but runs as folded" in told[0]
+    assert "install a C++ compiler (g++) or set training.kernel: folded" in told[0]
