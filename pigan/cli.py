@@ -284,8 +284,6 @@ def doctor(
     device: OnDevice = Device.auto,
 ) -> None:
     """Tell what this machine has, and what it lacks for an experiment; leaves with 1 when that lacks something."""
-    # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from pigan import doctor as ask
     from pigan.runtime import choose_device
 
@@ -354,6 +352,8 @@ def bench(
 
 def main() -> None:
     """Runs the command line; errors that the user can mend are one line."""
+    # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except config.ParamsError as error:
