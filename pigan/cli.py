@@ -305,8 +305,8 @@ def bench(
         str,
         typer.Option(
             "--cases",
-            help="Only these, with commas: field, render, discriminator, step_32, step_64, data, fid; "
-            "of an experiment field, render, discriminator and step_<resolution>.",
+            help="Only these, with commas: field, render, discriminator, step_32, step_64, step_64_formed, data, fid; "
+            "of an experiment without the last two, and step_<resolution> of its own.",
         ),
     ] = "",
     estimates: Annotated[

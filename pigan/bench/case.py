@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import torch
 
 from pigan.bench.counting import Count, bound_of
-from pigan.bench.measure import Make, interleaved, peak_of
+from pigan.bench.measure import ROUNDS, ROUNDS_QUICK, Make, interleaved, peak_of
 from pigan.progress import Progress
 from pigan.report.speed import Machine, Row, Times
+
+# of timing a case; its fewest rounds may take longer
+SECONDS, SECONDS_QUICK = 10.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Case:
     """Its memory is that of tensors; else memory is not measured."""
 
 
-def measure(case: Case, device: torch.device, machine: Machine, seconds: float, progress: Progress) -> list[Row]:
+def measure(case: Case, device: torch.device, machine: Machine, quick: bool, progress: Progress) -> list[Row]:
     """A row a path; each side is built and called once for its memory, then all are timed in turn."""
     everyone = (case.reference, *case.sides)
     peaks, runs = [], []
@@ -50,7 +53,7 @@ def measure(case: Case, device: torch.device, machine: Machine, seconds: float, 
         peak, run = peak_of(side.make, device) if case.tensors else (None, side.make())
         peaks.append(peak)
         runs.append(run)
-    times = interleaved(runs, device, seconds)
+    times = interleaved(runs, device, *((SECONDS_QUICK, ROUNDS_QUICK) if quick else (SECONDS, ROUNDS)))
     del runs
     reference_error = case.reference.error() if case.reference.error is not None else None
     return [

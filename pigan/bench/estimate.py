@@ -55,7 +55,7 @@ class Rates:
         if key not in self._rates:
             side = FIELD_SIDE_GPU if gpu else FIELD_SIDE
             images = max(1, (POINTS_GPU if gpu else POINTS) // points_of(model, side))
-            run = sampling_run(params, side, images, self.device)
+            run = sampling_run(_unlimited(params), side, images, self.device)
             self._rates[key] = self._seconds(run) / (images * points_of(model, side))
         return self._rates[key]
 
@@ -68,7 +68,7 @@ class Rates:
         shape = (config.width, config.max_channels) if self.quick else config
         key = repr((shape, measured, params.training.kernel, params.training.precision))
         if key not in self._rates:
-            seconds = self._seconds(judging_run(params, measured, images, self.device)) / images
+            seconds = self._seconds(judging_run(_unlimited(params), measured, images, self.device)) / images
             self._rates[key] = seconds / _judged(params, measured)
         return self._rates[key] * _judged(params, side)
 
@@ -100,8 +100,11 @@ def _memory(params: Params, side: int, batch: int, device: torch.device) -> int:
         tile = tile_of(params, side, batch, device)
     except PiganError:
         # more than there is
-        params = params.model_copy(
-            update={"training": params.training.model_copy(update={"memory_limit_gb": NO_LIMIT})}
-        )
+        params = _unlimited(params)
         tile = tile_of(params, side, batch, device)
     return peak_bytes(params, side, batch, tile, device)
+
+
+def _unlimited(params: Params) -> Params:
+    training = params.training.model_copy(update={"memory_limit_gb": NO_LIMIT})
+    return params.model_copy(update={"training": training})

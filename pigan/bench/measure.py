@@ -15,14 +15,14 @@ Make = Callable[[], Run]
 
 # a shorter call is repeated until it fills this time, so that the clock does not matter
 SHORTEST = 0.02
-FEWEST_ROUNDS, MOST_ROUNDS = 2, 12
+ROUNDS, ROUNDS_QUICK = (5, 12), (2, 12)
 
 
 def interleaved(
     runs: Sequence[Run],
     device: torch.device,
     seconds: float,
-    rounds: tuple[int, int] = (FEWEST_ROUNDS, MOST_ROUNDS),
+    rounds: tuple[int, int],
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[list[float]]:
     """Milliseconds of every call of each side, taken in turn (a, b, a, b, ...) after one call of each to warm up.
@@ -57,8 +57,10 @@ def peak_of(make: Make, device: torch.device) -> tuple[int, Run]:
     """
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
         run = make()
+        # libraries take work space when they are first called
+        run()
+        torch.cuda.reset_peak_memory_stats(device)
         run()
         _wait(device)
         return torch.cuda.max_memory_allocated(device) - before, run

@@ -27,10 +27,11 @@ GROWN: dict[Literal["resolution", "samples", "batch"], tuple[float, ...]] = {
     "samples": (1, 2, 4),
     "batch": (1, 2, 4),
 }
-ROUNDS, ROUNDS_QUICK = (3, 8), (1, 3)
+# seconds of timing all of them, and rounds
+FULL, QUICK = (10.0, (5, 12)), (1.0, (1, 3))
 
 
-def scaling_points(params: Params, device: torch.device, seconds: float, quick: bool) -> list[ScalingPoint]:
+def scaling_points(params: Params, device: torch.device, quick: bool) -> list[ScalingPoint]:
     """pigan's step by the path that the params choose; all sizes are taken in turn, medians."""
     small = SMALL_GPU if device.type == "cuda" else SMALL
     top = params.curriculum.order[-1].resolution
@@ -43,7 +44,7 @@ def scaling_points(params: Params, device: torch.device, seconds: float, quick: 
     ]
     steps = list(dict.fromkeys(step for _, step in wanted))
     runs = [step_run(_with_samples(params, step.samples), step.resolution, step.batch, device) for step in steps]
-    times = interleaved(runs, device, seconds, ROUNDS_QUICK if quick else ROUNDS)
+    times = interleaved(runs, device, *(QUICK if quick else FULL))
     took = {step: statistics.median(own) for step, own in zip(steps, times, strict=True)}
     return [
         ScalingPoint(

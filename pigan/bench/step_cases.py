@@ -22,8 +22,10 @@ from pigan.bench.reference import Draws
 from pigan.bench.subject import Subject, Way, draws_of, usual_values, with_way
 from pigan.config import Params
 from pigan.models.generator import Generator
+from pigan.models.siren import ConcatSirenField
 from pigan.rendering.render import Samples
 from pigan.runtime import generator_for
+from pigan.training.curriculum import Schedule
 from pigan.training.fakes import Fakes
 from pigan.training.state import TrainingState, initial_state
 from pigan.training.step import discriminator_step, generator_step, training_step
@@ -31,6 +33,8 @@ from pigan.training.step import discriminator_step, generator_step, training_ste
 SEED, NETWORKS = 0, ("discriminator", "generator")
 # gradients are compared at a small side: the error does not grow with it, and float64 is slow
 ERROR_SIDE, ERROR_IMAGES = 16, 2
+# images in whose densities a share is looked up
+DENSE_IMAGES = 2
 # so that fp16 does not overflow at the first step, and nothing is clipped
 ERROR_SCALE, NO_CLIP = 2.0**10, 1e9
 
@@ -123,8 +127,12 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
     )
 
 
-def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device) -> Case:
-    """A whole training step: both networks' updates and the moving averages."""
+def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device, dense: float | None = None) -> Case:
+    """A whole training step: both networks' updates and the moving averages.
+
+    `dense` shifts the density until that share (0..1) of the samples is dense, as it is once shapes have formed;
+    None: fresh weights, where about half are. The gradients that are compared are those of fresh weights.
+    """
     params, batch = subject.params, subject.steps[side]
     model, half = params.model, device.type == "cuda"
 
@@ -137,14 +145,14 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
         return max(_distance(mine, true) for mine, true in zip(got, truth(), strict=True))
 
     return Case(
-        slug=f"step_{side}",
-        title=f"Training step, {side} px",
+        slug=f"step_{side}" if dense is None else f"step_{side}_formed",
+        title=f"Training step, {side} px" if dense is None else f"The same, {dense:.0%} of samples dense",
         size=f"{batch} {'image' if batch == 1 else 'images'}, {model.samples}"
         f"{f'+{model.samples}' if model.hierarchical else ''} samples, {model.hidden} wide",
         reference=Side(
             path="plain",
             precision="fp16" if half else "fp32",
-            make=lambda: plain_step_run(params, side, batch, device),
+            make=lambda: plain_step_run(params, side, batch, device, dense),
             error=lambda: error(None),
             count=step_count(model, side, batch, "plain", 2 if half else 4),
         ),
@@ -152,7 +160,7 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
             Side(
                 path=way.name,
                 precision=way.precision,
-                make=functools.partial(step_run, with_way(params, way), side, batch, device),
+                make=functools.partial(step_run, with_way(params, way), side, batch, device, dense),
                 error=functools.partial(error, way),
                 count=step_count(model, side, batch, way.kernel, way.width, cached=not half),
                 compiles=way.kernel == "compiled",
@@ -164,19 +172,20 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
     )
 
 
-def step_run(params: Params, side: int, batch: int, device: torch.device) -> Run:
+def step_run(params: Params, side: int, batch: int, device: torch.device, dense: float | None = None) -> Run:
     """pigan's training step, with everything it owns."""
-    state, real, values = initial_state(params, device, SEED), _real(batch, side, device), usual_values(params, side)
+    state, values = _begin(params, side, device, dense)
+    real = _real(batch, side, device)
     return lambda: training_step(state, params, values, real, SEED)
 
 
-def plain_step_run(params: Params, side: int, batch: int, device: torch.device) -> Run:
+def plain_step_run(params: Params, side: int, batch: int, device: torch.device, dense: float | None = None) -> Run:
     """The reference's, with the same weights and random numbers."""
-    state = plain_state(initial_state(params, device, SEED), params)
-    real, values = _real(batch, side, device), usual_values(params, side)
+    begun, values = _begin(params, side, device, dense)
+    state, real, noise = plain_state(begun, params), _real(batch, side, device), values.density_noise
 
     def run() -> None:
-        draws = [_train_draws(params, side, batch, device, state.steps, network) for network in NETWORKS]
+        draws = [_train_draws(params, side, batch, device, state.steps, network, noise) for network in NETWORKS]
         with as_usual():
             plain_training_step(state, params, values, real, (draws[0], draws[1]))
 
@@ -248,9 +257,26 @@ def _step_gradients(
     return _gradient(plain.generator), of_discriminator
 
 
-def _train_draws(params: Params, side: int, batch: int, device: torch.device, step: int, network: str) -> Draws:
+def _begin(params: Params, side: int, device: torch.device, dense: float | None) -> tuple[TrainingState, Schedule]:
+    """Weights to measure with, and the values of a step; late in training there is no noise on the density."""
+    state, values = initial_state(params, device, SEED), usual_values(params, side)
+    if dense is None:
+        return state, values
+    field = state.generator.field
+    head = field.siren.density_head if isinstance(field, ConcatSirenField) else field.density_head
+    density = Fakes(params, side, DENSE_IMAGES, 0.0, generator_for(device, SEED, "bench dense")).samples(
+        state.generator
+    )
+    with torch.no_grad():
+        head.bias.sub_(density.density.quantile(1 - dense))
+    return state, values._replace(density_noise=0.0, lr_generator=0.0)
+
+
+def _train_draws(
+    params: Params, side: int, batch: int, device: torch.device, step: int, network: str, noise: float | None = None
+) -> Draws:
     """What pigan's training step draws with this seed."""
-    noise = usual_values(params, side).density_noise
+    noise = usual_values(params, side).density_noise if noise is None else noise
     return draws_of(Fakes(params, side, batch, noise, generator_for(device, SEED, "train", step, network)))
 
 

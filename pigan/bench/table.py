@@ -95,7 +95,7 @@ def _estimates(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
 
 def _errors(rows: Sequence[Row]) -> list[str]:
     """What the errors are of, each once."""
-    told = {f"{row.title}: {row.error_of}." for row in rows if row.error_of}
+    told = {f"{row.title}: {row.error_of}." for row in rows if row.error is not None}
     return [f"Errors, against float64. {' '.join(sorted(told))}"] if told else []
 
 

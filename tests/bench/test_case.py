@@ -20,7 +20,7 @@ def timed(monkeypatch):
 
 def rows_of(case):
     with Progress(0, "test") as progress:
-        return measure(case, CPU, MACHINE, 0.0, progress)
+        return measure(case, CPU, MACHINE, False, progress)
 
 
 def made(log, name):

@@ -19,9 +19,14 @@ MACHINE = Machine(matmul_gflops={"fp32": 100.0, "bf16": 200.0}, bandwidth_gb_s=1
 WAYS = [Way("folded", "fp32"), Way("plain", "fp32")]
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr("pigan.bench.case.SECONDS_QUICK", 0.0)
+
+
 def rows_of(case):
     with Progress(0, "test") as progress:
-        return measure(case, CPU, MACHINE, 0.0, progress)
+        return measure(case, CPU, MACHINE, True, progress)
 
 
 def with_field(params, kind, hierarchical=True):
@@ -74,7 +79,7 @@ def test_share_of_samples_with_gradient(tiny_params):
 
 
 def test_cost_is_measured_as_each_size_grows(tiny_params):
-    points = scaling_points(tiny_params, CPU, 0.0, quick=True)
+    points = scaling_points(tiny_params, CPU, quick=True)
     sizes = {what: [p.value for p in points if p.what == what] for what in ("resolution", "samples", "batch")}
     # 32 px are more than this discriminator takes
     assert sizes == {"resolution": [8, 16], "samples": [4, 8, 16], "batch": [1, 2, 4]}
