@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -12,6 +13,10 @@ from ruamel.yaml import YAML
 from pigan import config, presets, sections
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
+
+# a busy machine is no failure
+hypothesis.settings.register_profile("pigan", deadline=None)
+hypothesis.settings.load_profile("pigan")
 
 # every test: one thread, so that runs can be compared bit for bit
 torch.set_num_threads(1)
