@@ -19,7 +19,7 @@ Background = Literal["none", "last", "white"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Kernel = Literal["auto", "plain", "folded", "compiled", "triton"]
 Weights = Literal["ema", "ema_slow", "raw"]
-Extractor = Literal["efficientnet_lite0", "inception"]
+Extractor = Literal["efficientnet_lite0", "inception", "dinov2", "clip"]
 Kind = Literal["cars", "meshes", "celeba", "cats", "carla", "deepview", "folder"]
 
 # the kinds that read dataset.source, and those that can do without it because the catalog knows where to fetch them
@@ -251,8 +251,20 @@ class Training(Section):
     ema_slow_decay: Fraction
     checkpoint_steps: PositiveInt
     checkpoint_minutes: PositiveFloat
+    snapshot_steps: NonNegativeInt
     log_steps: PositiveInt
     sample_steps: PositiveInt
+
+
+class Inversion(Section):
+    """How held-out views are inverted into the generator."""
+
+    views: NonNegativeInt
+    steps: PositiveInt
+    rays: PositiveInt
+    lr: PositiveFloat
+    regularisation: NonNegativeFloat
+    noise: NonNegativeFloat
 
 
 class Generate(Section):
@@ -268,31 +280,80 @@ class Generate(Section):
     samples_multiplier: PositiveInt
     precision: Precision
     consistency_latents: PositiveInt
+    snapshot_images: Annotated[int, Field(ge=2)]
+    inversion: Inversion
     sheet_side: Annotated[int, Field(ge=1, le=32)]
     turntable_frames: Annotated[int, Field(ge=2)]
     picture_pixels: Side
     seed: NonNegativeInt
 
 
+class WeightFile(Section):
+    """Where an extractor's published weights are."""
+
+    path: str | None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+
+class WeightFiles(Section):
+    """The weight file of each extractor that does not ship with pigan."""
+
+    inception: WeightFile
+    dinov2: WeightFile
+    clip: WeightFile
+
+
+class Network(Section):
+    """A network of the user's, as ONNX (.onnx) or TorchScript (.pt), that is asked about images."""
+
+    path: Annotated[str, Field(min_length=1, description="The file: .onnx, or .pt for TorchScript.")]
+    sha256: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file; only what you trust is opened.")
+    ]
+    side: Annotated[Side, Field(description="Side that images are resized to, pixels.")]
+    mean: Annotated[
+        list[float], Field(min_length=3, max_length=3, description="Subtracted from colours in 0..1, a channel each.")
+    ]
+    std: Annotated[
+        list[PositiveFloat], Field(min_length=3, max_length=3, description="Divides what is left, a channel each.")
+    ]
+
+
+class DepthEstimator(Network):
+    """A monocular depth estimator: images in, one map an image out."""
+
+    says: Annotated[Literal["depth", "disparity"], Field(description="What its maps hold: depth, or its inverse.")]
+
+
 class Evaluate(Section):
     """Metrics and their protocol."""
 
-    extractor: Extractor
-    inception_weights: str | None
-    inception_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    extractors: Annotated[list[Extractor], Field(min_length=1)]
+    weights: WeightFiles
     protocol: Literal["clean", "official"]
     real_images: Annotated[int, Field(ge=2)]
+    bootstrap: Annotated[int, Field(ge=2)]
+    infinity_points: Annotated[int, Field(ge=3)]
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2)]
+    inception_splits: PositiveInt
     neighbours: PositiveInt
+    occlusion_tolerance: PositiveFloat
+    depth_estimator: DepthEstimator | None
+    face_embedder: Network | None
     batch_size: PositiveInt
     seed: NonNegativeInt
 
     @model_validator(mode="after")
-    def _inception_has_weights(self) -> "Evaluate":
-        if self.extractor == "inception" and not self.inception_weights:
-            raise ValueError("extractor inception needs inception_weights, the path of the 2015-12-05 weight file")
+    def _extractors_differ(self) -> "Evaluate":
+        if len(set(self.extractors)) != len(self.extractors):
+            raise ValueError("extractors: the same extractor twice")
         return self
+
+    @property
+    def extractor(self) -> Extractor:
+        """The one that leads the report."""
+        return self.extractors[0]
 
 
 class Report(Section):
