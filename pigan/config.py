@@ -66,7 +66,48 @@ class Params(Section):
         encoder_terms = self.training.pose_weight > 0 or self.training.latent_weight > 0
         if encoder_terms and not self.model.discriminator.encoder:
             raise ValueError("training.pose_weight and latent_weight need model.discriminator.encoder: true")
+        self._check_patch_pose_family()
+        if self.evaluate.protocol == "official" and (unmet := self._unlike_the_authors()):
+            raise ValueError(f"evaluate.protocol official needs {', '.join(unmet)}; docs/evaluation.md explains it")
         return self
+
+    def _check_patch_pose_family(self) -> None:
+        """Raises ValueError where the other reading of the paper (`pigan params seed-card`) lacks what it stands on."""
+        training, order = self.training, self.curriculum.order
+        if training.reconstruction_weight > 0 and not (training.latent_weight > 0 and training.pose_weight > 0):
+            raise ValueError(
+                "training.reconstruction_weight needs model.discriminator.encoder: true, and training.latent_weight "
+                "and pose_weight above 0, from which the encoder learns latents and poses"
+            )
+        if self.model.discriminator.kind == "patch-pose":
+            if training.pose_weight == 0:
+                raise ValueError(
+                    "model.discriminator.kind patch-pose needs training.pose_weight above 0, from which its encoder "
+                    "learns the poses that real images are judged with"
+                )
+            if order[0].resolution < 8:
+                raise ValueError("model.discriminator.kind patch-pose needs resolutions of 8 or more in the curriculum")
+        if self.model.activation == "sigmoid" and self.generate.samples_multiplier != 1:
+            raise ValueError(
+                "model.field sincos-concat needs generate.samples_multiplier: 1: its opacities are those of as many "
+                "samples as it was trained with, more would make everything denser"
+            )
+
+    def _unlike_the_authors(self) -> list[str]:
+        """What the authors' evaluation does otherwise, as `key: value`; their counts are 8,000 real images and
+        8,000 (README) or 2,048 (while training) generated ones.
+        """
+        evaluate, generate = self.evaluate, self.generate
+        asked = {
+            "dataset.crop.filter: nearest": self.dataset.crop.filter == "nearest",
+            "generate.resolution: 128": generate.resolution == 128,
+            "generate.images: 8000 or 2048": generate.images in (8000, 2048),
+            "generate.truncation: 1.0": generate.truncation == 1,
+            "generate.weights: ema": generate.weights == "ema",
+            "evaluate.real_images: 8000": evaluate.real_images == 8000,
+            "inception among evaluate.extractors": "inception" in evaluate.extractors,
+        }
+        return [what for what, met in asked.items() if not met]
 
     def for_arm(self, arm: str) -> "Params":
         """The params that one ablation arm runs with.

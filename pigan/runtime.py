@@ -25,6 +25,20 @@ def choose_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
+def share_among(device: torch.device, gpus: int) -> list[torch.device]:
+    """The devices that share a work whose result does not depend on how many there are: `gpus` GPUs, or the CPU.
+
+    Raises:
+        PiganError: fewer GPUs than asked for.
+    """
+    if gpus == 1:
+        return [device]
+    there = torch.cuda.device_count() if device.type == "cuda" else 0
+    if gpus > there:
+        raise PiganError(f"--gpus {gpus}: there are {there} here; ask for no more, or leave it out")
+    return [torch.device("cuda", index) for index in range(gpus)]
+
+
 def prepare_process(threads: int) -> None:
     """Fixes what the last bit of a result depends on besides params and seed, and keeps freed memory."""
     # read when cuBLAS starts

@@ -13,7 +13,10 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Side = Annotated[int, Field(ge=4, le=512)]
 
-FieldKind = Literal["film-siren", "concat-siren", "relu-pe"]
+FieldKind = Literal["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"]
+# what a field's raw values are put through: densities; or (sigmoid) opacities of samples
+Activation = Literal["relu", "softplus", "sigmoid"]
+Adversarial = Literal["softplus", "log"]
 PoseLaw = Literal["gaussian", "uniform", "hybrid", "truncated_gaussian", "spherical_uniform", "fixed"]
 Background = Literal["none", "last", "white"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -152,10 +155,21 @@ class Camera(Section):
 class DiscriminatorConfig(Section):
     """Shape of the discriminator."""
 
-    kind: Literal["progressive", "ccs", "strided"]
+    kind: Literal["progressive", "ccs", "strided", "patch-pose"]
     encoder: bool
     width: PositiveFloat
     max_channels: PositiveInt
+
+    @model_validator(mode="after")
+    def _poses_are_seen(self) -> "DiscriminatorConfig":
+        if self.kind == "patch-pose" and not self.encoder:
+            raise ValueError("kind patch-pose needs encoder: true, which tells the poses of real images")
+        return self
+
+    @property
+    def blocks(self) -> Literal["progressive", "ccs", "strided"]:
+        """The kind of the residual blocks."""
+        return "progressive" if self.kind == "patch-pose" else self.kind
 
 
 class Model(Section):
@@ -166,6 +180,7 @@ class Model(Section):
     z_distribution: Literal["gaussian", "uniform"]
     hidden: PositiveInt
     layers: PositiveInt
+    features: PositiveInt
     mapping_hidden: PositiveInt
     mapping_layers: PositiveInt
     coordinate_scale: PositiveFloat
@@ -182,6 +197,16 @@ class Model(Section):
         if self.hierarchical and self.samples < 4:
             raise ValueError(f"hierarchical sampling needs samples >= 4, not {self.samples}")
         return self
+
+    @property
+    def activation(self) -> Activation:
+        """What makes alphas of the field's raw values: by way of a density, or the sigmoid of an opacity as it is."""
+        return "sigmoid" if self.field == "sincos-concat" else self.density_activation
+
+    @property
+    def samples_a_ray(self) -> int:
+        """Samples of both passes, as in training."""
+        return self.samples * (2 if self.hierarchical else 1)
 
 
 class Link(Section):
@@ -237,9 +262,11 @@ class Training(Section):
     kernel: Kernel
     memory_limit_gb: PositiveFloat | None
     threads: PositiveInt
+    adversarial: Adversarial
     r1_weight: NonNegativeFloat
     pose_weight: NonNegativeFloat
     latent_weight: NonNegativeFloat
+    reconstruction_weight: NonNegativeFloat
     grad_clip: PositiveFloat
     adam_betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)]
     mapping_lr_scale: PositiveFloat
@@ -332,7 +359,7 @@ class Evaluate(Section):
     weights: WeightFiles
     protocol: Literal["clean", "official"]
     real_images: Annotated[int, Field(ge=2)]
-    bootstrap: Annotated[int, Field(ge=2)]
+    half_samples: Annotated[int, Field(ge=2)]
     infinity_points: Annotated[int, Field(ge=3)]
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2)]

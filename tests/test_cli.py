@@ -21,7 +21,7 @@ from pigan.config import Params
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
-BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data")
+BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights")
 STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "bench", "report")
 MODULE = [sys.executable, "-m", "pigan"]
 
@@ -130,8 +130,11 @@ NOTHING_THERE = {
         *("--arm", "baseline", "--seed", "0", "--resolution", "8"),
         *("--data", "no/data", "--init", "no/init", "--out", "out"),
     ),
-    "generate": ("--arm", "baseline", "--seed", "0", "--model", "no/model", "--out", "out"),
-    "evaluate": ("--data", "no/data", "--stats", "no/stats.npz", "--generated", "no/generated", "--out", "out.json"),
+    "generate": ("--arm", "baseline", "--seed", "0", "--model", "no/model", "--data", "no/data", "--out", "out"),
+    "evaluate": (
+        *("--data", "no/data", "--stats", "no/stats", "--generated", "no/generated"),
+        *("--pictures", "out", "--out", "out.json"),
+    ),
     "report": ("--data", "no/data", "--runs", "no/runs", "--out", "out"),
 }
 

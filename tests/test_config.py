@@ -109,7 +109,7 @@ def test_typo_in_any_key_is_one_line_that_names_it(case: tuple[KeyPath, str]) ->
         ("curriculum.stages.r32.steps", "stps", "curriculum.stages.r32.stps: unknown key; did you mean 'steps'?"),
         ("model.discriminator.width", "widht", "model.discriminator.widht: unknown key; did you mean 'width'?"),
         ("experiment", "expriment", "expriment: unknown key; did you mean 'experiment'?"),
-        ("evaluate.seed", "zzz", "evaluate.zzz: unknown key; there are extractor, inception_weights"),
+        ("evaluate.seed", "zzz", "evaluate.zzz: unknown key; there are extractors, weights, protocol"),
     ],
 )
 def test_unknown_key_is_told_its_nearest(place: str, typo: str, told: str) -> None:
@@ -136,7 +136,11 @@ def test_no_key_has_a_default(path: KeyPath) -> None:
         ("dataset.flip", "no", "dataset.flip: Input should be a valid boolean, not 'no'"),
         ("dataset.flip", 0, "dataset.flip: Input should be a valid boolean"),
         ("model", None, "model: Input should be a valid dictionary"),
-        ("model.field", "siren", "model.field: Input should be 'film-siren', 'concat-siren' or 'relu-pe', not 'siren'"),
+        (
+            "model.field",
+            "siren",
+            "model.field: Input should be 'film-siren', 'concat-siren', 'relu-pe', 'concat-relu'",
+        ),
         ("training.grad_clip", float("nan"), "training.grad_clip: "),
         ("camera.near", float("inf"), "camera.near: "),
         ("camera.fov_degrees", 180.0, "camera.fov_degrees: Input should be less than 180, not 180.0"),
@@ -166,7 +170,10 @@ def test_wrong_type_or_range_is_told(place: str, value: Any, told: str) -> None:
         ("training.memory_limit_gb", 0.0, "training.memory_limit_gb: Input should be greater than 0"),
         ("model.hierarchical", True, None),
         ("seeds", [1, 0, 1], "seeds: the same seed twice"),
-        ("evaluate.extractor", "inception", "extractor inception needs inception_weights"),
+        ("evaluate.extractors", ["inception", "clip", "inception"], "evaluate: extractors: the same extractor twice"),
+        ("evaluate.extractors", [], "evaluate.extractors: List should have at least 1 item"),
+        ("evaluate.extractors", ["resnet"], "evaluate.extractors.0: Input should be 'efficientnet_lite0', 'inception'"),
+        ("evaluate.depth_estimator", {"path": "x.onnx"}, "evaluate.depth_estimator.sha256: missing"),
         ("dataset.kind", "folder", "kind folder needs dataset.source"),
         ("dataset.kind", "deepview", "kind deepview needs dataset.source"),
         ("dataset.cars", None, "kind cars needs the section dataset.cars"),
@@ -192,6 +199,70 @@ def test_combinations_that_cannot_work_are_told() -> None:
     assert "model: hierarchical sampling needs samples >= 4, not 3" in refusal(few)
     blind = config.merge(DEMO, {"model": {"discriminator": {"encoder": False}}, "training": {"pose_weight": 1.0}})
     assert "need model.discriminator.encoder: true" in refusal(blind)
+
+
+PATCH_POSE = {"model": {"discriminator": {"kind": "patch-pose"}}, "training": {"pose_weight": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "told"),
+    [
+        (PATCH_POSE, {}, None),
+        (
+            PATCH_POSE,
+            {"model": {"discriminator": {"encoder": False}}},
+            "model.discriminator: kind patch-pose needs encoder: true",
+        ),
+        (PATCH_POSE, {"training": {"pose_weight": 0.0}}, "patch-pose needs training.pose_weight above 0"),
+        ({}, {"training": {"reconstruction_weight": 1.0}}, "and pose_weight above 0"),
+        ({}, {"training": {"reconstruction_weight": 1.0, "pose_weight": 1.0, "latent_weight": 1.0}}, None),
+        ({}, {"training": {"reconstruction_weight": -1.0}}, "training.reconstruction_weight: Input should be greater"),
+        ({}, {"training": {"adversarial": "hinge"}}, "training.adversarial: Input should be 'softplus' or 'log'"),
+        ({"model": {"field": "sincos-concat"}}, {}, None),
+        (
+            {"model": {"field": "sincos-concat"}},
+            {"generate": {"samples_multiplier": 2}},
+            "sincos-concat needs generate.samples_multiplier: 1",
+        ),
+    ],
+)
+def test_parts_of_the_other_reading_are_told_what_they_need(base: Any, change: Any, told: str | None) -> None:
+    values = config.merge(config.merge(DEMO, base), change)
+    if told:
+        assert told in refusal(values)
+    else:
+        config.parse(values)
+
+
+def test_patches_need_eight_pixels() -> None:
+    values = config.merge(DEMO, PATCH_POSE)
+    stage = DEMO["curriculum"]["stages"]["r16"]
+    order = [{"resolution": 4, "after": "init"}, {"resolution": 32, "after": "r4"}]
+    curriculum = {"order": order, "stages": {"r4": stage, "r32": stage}}
+    assert "patch-pose needs resolutions of 8 or more" in refusal({**values, "curriculum": curriculum})
+
+
+OFFICIAL = {
+    "dataset": {"crop": {"filter": "nearest"}},
+    "generate": {"resolution": 128, "images": 8000, "truncation": 1.0, "weights": "ema"},
+    "evaluate": {"protocol": "official", "extractors": ["inception"], "real_images": 8000},
+}
+
+
+def test_official_protocol_is_the_authors_one_or_refused() -> None:
+    celeba = presets.values("celeba")
+    config.parse(config.merge(celeba, OFFICIAL))
+    config.parse(config.merge(celeba, config.merge(OFFICIAL, {"generate": {"images": 2048}})))
+    for change, told in (
+        ({"dataset": {"crop": {"filter": "lanczos"}}}, "needs dataset.crop.filter: nearest;"),
+        ({"generate": {"images": 1000}}, "needs generate.images: 8000 or 2048;"),
+        ({"generate": {"resolution": 64}}, "needs generate.resolution: 128;"),
+        (
+            {"evaluate": {"real_images": 7000, "extractors": ["clip"]}},
+            "needs evaluate.real_images: 8000, inception among evaluate.extractors;",
+        ),
+    ):
+        assert told in refusal(config.merge(celeba, config.merge(OFFICIAL, change)))
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,11 @@ def test_params_that_are_not_there_are_missing(monkeypatch: pytest.MonkeyPatch) 
     [
         ({"dataset": {"kind": "folder", "cars": None, "source": "photos"}}, "data", "there is no photos"),
         ({"dataset": {"kind": "celeba", "cars": None, "source": None}}, "data", "pigan datasets celeba"),
-        ({"evaluate": {"extractor": "inception", "inception_weights": "w.pth"}}, "features", "no file w.pth"),
+        (
+            {"evaluate": {"extractors": ["inception"], "weights": {"inception": {"path": "w.pth"}}}},
+            "features",
+            "no file w.pth",
+        ),
         ({"training": {"precision": "fp16"}}, "kernel", "needs a GPU"),
         ({"arms": {"half": {"training": {"precision": "fp16"}}}}, "kernel", "needs a GPU"),
         ({"training": {"memory_limit_gb": 1.0e-6}}, "training memory", "training.memory_limit_gb"),
@@ -99,6 +103,28 @@ def test_what_the_experiment_lacks_is_named(write: Write, changes: dict[str, Any
     facts = told(write(**changes))
     assert (facts[name].state, part in facts[name].value) == ("missing", True), facts[name]
     assert not doctor.ready(list(facts.values()))
+
+
+def test_weights_that_ship_are_verified(write: Write) -> None:
+    fact = told(write())["features"]
+    assert (fact.state, fact.value) == ("ok", "efficientnet_lite0, SHA-256 57934424... as expected")
+
+
+def test_weights_that_can_be_fetched_are_advice_and_are_not_fetched(
+    write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIGAN_CACHE", str(folder / "cache"))
+    monkeypatch.setattr("pigan.evaluation.weights.download", pytest.fail)
+    path = write(evaluate={"extractors": ["efficientnet_lite0", "inception", "clip"]})
+    facts = told(path)
+    fact = facts["features"]
+    assert fact.state == "advice" and "inception not fetched yet; clip not fetched yet" in fact.value
+    assert "`pigan weights inception`, `pigan weights clip`" in fact.advice
+    assert doctor.ready(list(facts.values()))
+    (folder / "cache/weights").mkdir(parents=True)
+    (folder / "cache/weights/ViT-B-32.pt").write_bytes(b"something else")
+    fact = told(path)["features"]
+    assert fact.state == "missing" and "not the expected weights of clip" in fact.value
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,38 @@ def test_carla_is_the_released_curriculum(name: str) -> None:
     assert model.coordinate_scale == 1 and not params.dataset.flip
 
 
+def images_of(params: config.Params) -> int:
+    """Images that training sees."""
+    return sum(stage.steps * stage.batch_size for stage in params.curriculum.stages.values())
+
+
+def test_every_arm_of_cars_has_the_same_budget_of_images_and_changes_something() -> None:
+    params = params_of("cars")
+    arms = [params.for_arm(arm) for arm in params.arms]
+    assert len(arms) == 17 and {images_of(arm) for arm in arms} == {780_000}
+    parts = [(arm.model.model_dump(), arm.training.model_dump(), arm.curriculum.model_dump()) for arm in arms]
+    assert all(parts.count(part) == 1 for part in parts)
+    # with one pass there are as many samples a ray
+    assert {arm.model.samples_a_ray for arm in arms} == {48}
+
+
+def test_seed_card_is_the_other_reading_whole() -> None:
+    params = params_of("seed-card")
+    model, training, (stage,) = params.model, params.training, params.curriculum.stages.values()
+    assert (model.field, model.discriminator.kind, training.adversarial) == ("sincos-concat", "patch-pose", "log")
+    assert training.reconstruction_weight > 0 and model.activation == "sigmoid"
+    assert (model.z_dim, model.features, model.hidden, model.layers, model.samples_a_ray) == (256, 64, 128, 4, 64)
+    assert (stage.batch_size, stage.lr_generator, stage.lr_discriminator) == (16, 2e-4, 2e-4)
+    assert training.adam_betas == [0.5, 0.999]
+    cars = params.dataset.cars
+    assert cars is not None
+    assert images_of(params) == pytest.approx(100 * (1 - params.dataset.held_out) * cars.views, rel=0.01)
+    # the parts, and all of them, are arms elsewhere
+    everything = params_of("cars").for_arm("seed-all")
+    assert (everything.model.field, everything.model.discriminator.kind) == ("sincos-concat", "patch-pose")
+    assert (everything.training.adversarial, everything.training.reconstruction_weight) == ("log", 1)
+
+
 def near(*values: float) -> list[Any]:
     return [pytest.approx(value, rel=1e-6) for value in values]
 

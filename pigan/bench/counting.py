@@ -6,8 +6,9 @@ kernel keeps on the chip, and tiles that stay in a processor's cache, cost nothi
 
 from typing import Literal, NamedTuple
 
-from pigan.models.discriminator import POSE_ANGLES, channels_at
-from pigan.models.siren import ENCODING_OCTAVES
+from pigan.models.discriminator import channels_at, outputs_of
+from pigan.models.patchpose import MAP_SIDE, PLACE
+from pigan.models.siren import ENCODED
 from pigan.sections import DiscriminatorConfig, Model
 
 Kind = Literal["plain", "folded", "compiled", "triton"]
@@ -47,15 +48,22 @@ class Count(NamedTuple):
 
 
 def field_layers(model: Model, way: Kind = "folded") -> list[tuple[int, int]]:
-    """Inputs and outputs of the field's linear maps: hidden layers, colour layer, density head, colour head."""
-    first = 3
-    if model.field == "relu-pe":
-        first += 6 * ENCODING_OCTAVES
-    elif model.field == "concat-siren" and way == "plain":
+    """Inputs and outputs of the field's linear maps: hidden layers, colour layer, density head, colour head.
+
+    What makes features of the last hidden layer, where there is such a map, stands after the hidden layers.
+    """
+    first = ENCODED if model.field in ("relu-pe", "concat-relu") else 3
+    if model.field in ("concat-siren", "concat-relu", "sincos-concat") and way == "plain":
         # folded, the latent's share is in the bias
         first += model.z_dim
-    hidden = [(first, model.hidden)] + [(model.hidden, model.hidden)] * (model.layers - 1)
-    return [*hidden, (3 + model.hidden, model.hidden), (model.hidden, 1), (model.hidden, 3)]
+    # sine and cosine side by side pass on two numbers a unit
+    passed_on = 2 * model.hidden if model.field == "sincos-concat" else model.hidden
+    hidden = [(first, model.hidden)] + [(passed_on, model.hidden)] * (model.layers - 1)
+    features = passed_on
+    if model.field == "sincos-concat":
+        features = model.features
+        hidden.append((passed_on, features))
+    return [*hidden, (3 + features, model.hidden), (features, 1), (passed_on, 3)]
 
 
 def field_forward(model: Model, points: int, way: Kind, width: int = FLOAT, cached: bool = False) -> Count:
@@ -87,10 +95,13 @@ def field_training(model: Model, points: int, way: Kind, width: int = FLOAT) -> 
 
 def discriminator_forward(config: DiscriminatorConfig, z_dim: int, side: int, places: bool) -> Count:
     """One image through the network; `places`: the convolutions see coordinates as two more channels."""
-    extra = 2 if places and config.kind != "strided" else 0
-    stride = 1 if config.kind == "progressive" else 2
+    extra = 2 if places and config.blocks != "strided" else 0
+    stride = 1 if config.blocks == "progressive" else 2
     width = channels_at(side, config)
     flop, numbers = 2.0 * side**2 * 3 * width, 2 * side**2 * width
+    if config.kind == "patch-pose":
+        patches = _patches_forward(config, side)
+        flop, numbers = flop + patches.flop, numbers + int(patches.byte or 0) // FLOAT
     while side > 2:
         wider, after = channels_at(side // 2, config), side // stride
         flop += 18 * (side**2 * (width + extra) + after**2 * (wider + extra)) * wider
@@ -100,8 +111,11 @@ def discriminator_forward(config: DiscriminatorConfig, z_dim: int, side: int, pl
         joined = 2 if extra else 0
         numbers += side**2 * ((joined + 2) * width + (3 + joined) * wider) + after**2 * (width + 9 * wider)
         side, width = side // 2, wider
-    outputs = 1 + (z_dim + POSE_ANGLES if config.encoder else 0)
-    return Count(flop + 8 * width * outputs, float(FLOAT * numbers))
+    flop += 8 * width * outputs_of(config, z_dim)
+    if config.kind == "patch-pose":
+        # embeddings of the image and of its camera
+        flop += 8 * width**2 + 2 * width * (PLACE + width)
+    return Count(flop, float(FLOAT * numbers))
 
 
 def discriminator_weights(config: DiscriminatorConfig, side: int) -> int:
@@ -110,6 +124,8 @@ def discriminator_weights(config: DiscriminatorConfig, side: int) -> int:
     while side > 2:
         width, wider = channels_at(side, config), channels_at(side // 2, config)
         total += 9 * wider * (width + wider) + width * wider
+        if config.kind == "patch-pose" and side > MAP_SIDE:
+            total += 16 * width * wider
         side //= 2
     return total
 
@@ -149,3 +165,15 @@ def bound_of(flop: float, byte: float, matmul_gflops: float, bandwidth_gb_s: flo
 def _traffic(model: Model, points: int, passes: int, width: int) -> float:
     """Bytes of `passes` over each sine layer's numbers."""
     return float(points * passes * width * model.hidden * (model.layers + 1))
+
+
+def _patches_forward(config: DiscriminatorConfig, side: int) -> Count:
+    """One image through the network that judges patches."""
+    width = channels_at(side, config)
+    flop, numbers = 2.0 * side**2 * 3 * width, 4 * side**2 * width
+    while side > MAP_SIDE:
+        wider = channels_at(side // 2, config)
+        flop += 32 * (side // 2) ** 2 * width * wider
+        numbers += side**2 * width + 3 * (side // 2) ** 2 * wider
+        side, width = side // 2, wider
+    return Count(flop + 18 * side**2 * width, float(FLOAT * numbers))

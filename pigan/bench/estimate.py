@@ -50,8 +50,9 @@ class Rates:
 
     def of_point(self, params: Params) -> float:
         """Seconds of a training step for a field point."""
-        model, gpu = params.model, self.device.type == "cuda"
-        key = repr((model.field, model.hidden, model.layers, params.training.kernel, params.training.precision))
+        model, training, gpu = params.model, params.training, self.device.type == "cuda"
+        size = (model.field, model.hidden, model.layers, training.reconstruction_weight > 0)
+        key = repr((size, training.kernel, training.precision))
         if key not in self._rates:
             side = FIELD_SIDE_GPU if gpu else FIELD_SIDE
             images = max(1, (POINTS_GPU if gpu else POINTS) // points_of(model, side))

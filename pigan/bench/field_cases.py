@@ -16,7 +16,7 @@ from pigan.config import Params
 from pigan.kernels.choose import Numerics, field_of
 from pigan.models.generator import Generator, ray_settings, seen_directions
 from pigan.models.mapping import draw_latents
-from pigan.models.siren import ConcatSirenField
+from pigan.models.siren import with_heads
 from pigan.rendering.cameras import poses_of
 from pigan.rendering.render import RaySettings, as_images, draw_randomness, render_images
 from pigan.runtime import generator_for
@@ -170,7 +170,7 @@ def _solid_generator(params: Params, device: torch.device) -> Generator:
     generator, asked = _generator(params, device), Asked(params, 1, ERROR_POINTS, device)
     field = generator.field
     rgb, density = plain_field(field, asked.points, asked.directions, generator.mapping(asked.latent))
-    heads = field.siren if isinstance(field, ConcatSirenField) else field
+    heads = with_heads(field)
     for head, values, spread in (
         (heads.density_head, density[..., None], SOLID),
         (heads.colour_head, torch.logit(rgb), COLOURFUL),

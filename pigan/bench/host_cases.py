@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from pigan.bench.case import Case, Side
 from pigan.data.store import Prepared, TrainingImages, batch_indices
-from pigan.evaluation.fidelity import frechet_distance, statistics
+from pigan.evaluation.frechet import frechet_distance, statistics
 from pigan.files import write_json
 
 CELEBA = (178, 218)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pigan.models.discriminator import POSE_ANGLES, SLOPE, Judgement, channels_at
+from pigan.models.discriminator import POSE_ANGLES, SLOPE, Discriminator, Judgement, channels_at
 from pigan.sections import DiscriminatorConfig
 
 
@@ -69,8 +69,10 @@ class PlainDiscriminator(nn.Module):
         self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(3, width, 1), nn.LeakyReLU(SLOPE)) for width in widths)
         self.final = nn.Conv2d(widths[-1], 1 + (z_dim + POSE_ANGLES if config.encoder else 0), 2)
 
-    def forward(self, images: Float[Tensor, "batch 3 side side"], fade: float) -> Judgement:
-        """Judgement of images in -1..1 whose input layer has grown in by `fade` (0..1)."""
+    def forward(
+        self, images: Float[Tensor, "batch 3 side side"], fade: float, pose: Float[Tensor, "batch 2"] | None = None
+    ) -> Judgement:
+        """Judgement of images in -1..1 whose input layer has grown in by `fade` (0..1); nobody looks at `pose`."""
         entry = self.sides.index(images.shape[-1])
         x = self.from_rgb[entry](images)
         for level in range(entry, len(self.blocks)):
@@ -82,3 +84,21 @@ class PlainDiscriminator(nn.Module):
         if not self.encoder:
             return Judgement(said[:, 0], None, None)
         return Judgement(said[:, 0], said[:, 1 : 1 + self.z_dim], said[:, 1 + self.z_dim :])
+
+
+class PlainPatchPose(Discriminator):
+    """The patch-pose discriminator is its own reference, as the ablation fields are."""
+
+    def forward(  # type: ignore[override]
+        self, images: Float[Tensor, "batch 3 side side"], fade: float, pose: Float[Tensor, "batch 2"] | None = None
+    ) -> Judgement:
+        """As the other reference is called."""
+        return super().forward(images, torch.full((), fade).to(images) if fade < 1 else None, pose)
+
+
+def plain_discriminator(
+    config: DiscriminatorConfig, z_dim: int, top_resolution: int
+) -> PlainDiscriminator | PlainPatchPose:
+    """The reference of a discriminator."""
+    kind = PlainPatchPose if config.kind == "patch-pose" else PlainDiscriminator
+    return kind(config, z_dim, top_resolution)

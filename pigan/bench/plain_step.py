@@ -13,11 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pigan.bench.plain_discriminator import PlainDiscriminator
+from pigan.bench.plain_discriminator import PlainDiscriminator, PlainPatchPose, plain_discriminator
 from pigan.bench.reference import Draws, plain_images
 from pigan.config import Params
 from pigan.models.discriminator import Judgement
 from pigan.models.generator import Generator, ray_settings
+from pigan.models.patchpose import place_of
 from pigan.sections import Model
 from pigan.training.curriculum import Schedule
 from pigan.training.state import TrainingState
@@ -34,7 +35,7 @@ class PlainState:
 
     generator: Generator
     averages: tuple[Generator, Generator]
-    discriminator: PlainDiscriminator
+    discriminator: PlainDiscriminator | PlainPatchPose
     optimizer_generator: torch.optim.Adam
     optimizer_discriminator: torch.optim.Adam
     scaler: torch.amp.GradScaler
@@ -47,7 +48,7 @@ def plain_state(state: TrainingState, params: Params, dtype: torch.dtype = torch
     top = params.curriculum.order[-1].resolution
     generator = Generator(params.model)
     generator.load_state_dict(state.generator.state_dict())
-    discriminator = PlainDiscriminator(params.model.discriminator, params.model.z_dim, top)
+    discriminator = plain_discriminator(params.model.discriminator, params.model.z_dim, top)
     discriminator.load_state_dict(state.discriminator.state_dict())
     generator, discriminator = generator.to(device, dtype), discriminator.to(device, dtype)
     betas = (params.training.adam_betas[0], params.training.adam_betas[1])
@@ -133,7 +134,7 @@ def plain_discriminator_step(
     slope = slope / scaler.get_scale()
     with _autocast(state):
         penalty = slope.flatten(1).square().sum(1).mean()
-        judged_fake = judge(fake, values.fade)
+        judged_fake = judge(fake, values.fade, pose_of(draws))
         loss = functional.softplus(judged_fake.logit).mean() + functional.softplus(-judged_real.logit).mean()
         loss = loss + 0.5 * training.r1_weight * penalty + _identity(judged_fake, draws, params)
     told = loss.item()
@@ -152,9 +153,11 @@ def plain_generator_step(state: PlainState, params: Params, values: Schedule, dr
         some = draws.part(part)
         with _autocast(state):
             fake = plain_images(state.generator, some, resolution, params.camera, settings)
-            judged = state.discriminator(fake, values.fade)
+            judged = state.discriminator(fake, values.fade, pose_of(some))
             best = judged.logit.topk(math.ceil(values.topk * len(judged.logit))).values
-            loss = functional.softplus(-best).mean() + _identity(judged, some, params)
+            saturating = params.training.adversarial == "log"
+            loss = (-functional.softplus(best) if saturating else functional.softplus(-best)).mean()
+            loss = loss + _identity(judged, some, params)
             # the authors sum over parts; the mean makes the gradient that of the batch
             loss = loss * (len(some.latent) / len(draws.latent))
         state.scaler.scale(loss).backward()
@@ -163,15 +166,21 @@ def plain_generator_step(state: PlainState, params: Params, values: Schedule, dr
     return told
 
 
+def pose_of(draws: Draws) -> Float[Tensor, "batch 2"]:
+    """Pitch and yaw, radians."""
+    return torch.stack((draws.pitch, draws.yaw), dim=-1)
+
+
 def _identity(judged: Judgement, draws: Draws, params: Params) -> Tensor:
     """The encoder's errors of latent and pose."""
     total = judged.logit.new_zeros(())
     training, size = params.training, draws.latent.dtype
     if training.latent_weight and judged.latent is not None:
         total = total + training.latent_weight * functional.mse_loss(judged.latent, draws.latent)
-    if training.pose_weight and judged.pose is not None:
-        pose = torch.stack((draws.pitch, draws.yaw), dim=-1).to(size)
-        total = total + training.pose_weight * functional.mse_loss(judged.pose, pose)
+    if training.pose_weight and judged.place is not None:
+        total = total + training.pose_weight * functional.mse_loss(judged.place, place_of(pose_of(draws)).to(size))
+    elif training.pose_weight and judged.pose is not None:
+        total = total + training.pose_weight * functional.mse_loss(judged.pose, pose_of(draws).to(size))
     return total
 
 

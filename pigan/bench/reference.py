@@ -153,8 +153,11 @@ def _integrated(
     last = torch.full_like(depths[..., :1], LAST_INTERVAL)
     intervals = torch.cat((depths[..., 1:] - depths[..., :-1], last), dim=-1)
     noisy = density if noise is None else density + noise
-    matter = torch.relu(noisy) if settings.activation == "relu" else functional.softplus(noisy)
-    alpha = 1 - torch.exp(-intervals * matter)
+    if settings.activation == "sigmoid":
+        alpha = torch.sigmoid(noisy)
+    else:
+        matter = torch.relu(noisy) if settings.activation == "relu" else functional.softplus(noisy)
+        alpha = 1 - torch.exp(-intervals * matter)
     light = torch.cumprod(torch.cat((torch.ones_like(alpha[..., :1]), 1 - alpha + 1e-10), dim=-1), dim=-1)
     weights = alpha * light[..., :-1]
     total = weights.sum(-1)

@@ -22,7 +22,7 @@ from pigan.bench.reference import Draws
 from pigan.bench.subject import Subject, Way, draws_of, usual_values, with_way
 from pigan.config import Params
 from pigan.models.generator import Generator
-from pigan.models.siren import ConcatSirenField
+from pigan.models.siren import with_heads
 from pigan.rendering.render import Samples
 from pigan.runtime import generator_for
 from pigan.training.curriculum import Schedule
@@ -198,13 +198,17 @@ def sampling_run(params: Params, side: int, batch: int, device: torch.device) ->
     noise = usual_values(params, side).density_noise
     fakes = Fakes(params, side, batch, noise, generator_for(device, SEED, "bench fakes"))
 
+    # real images that are rendered again are as many more
+    batches = 2 if params.training.reconstruction_weight > 0 else 1
+
     def run() -> None:
         fakes.samples(generator)
-        samples = fakes.samples(generator)
-        rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-        towards_rgb, towards_density = torch.autograd.grad(fakes.colours(samples).sum(), (rgb, density))
         generator.zero_grad(set_to_none=True)
-        fakes.backward(generator, samples.depths, towards_rgb, towards_density)
+        for _ in range(batches):
+            samples = fakes.samples(generator)
+            rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
+            towards_rgb, towards_density = torch.autograd.grad(fakes.colours(samples).sum(), (rgb, density))
+            fakes.backward(generator, samples.depths, towards_rgb, towards_density)
 
     return run
 
@@ -263,7 +267,7 @@ def _begin(params: Params, side: int, device: torch.device, dense: float | None)
     if dense is None:
         return state, values
     field = state.generator.field
-    head = field.siren.density_head if isinstance(field, ConcatSirenField) else field.density_head
+    head = with_heads(field).density_head
     density = Fakes(params, side, DENSE_IMAGES, 0.0, generator_for(device, SEED, "bench dense")).samples(
         state.generator
     )

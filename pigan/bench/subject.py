@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from ruamel.yaml import YAML
 
 from pigan import config, presets
 from pigan.bench.counting import Kind, field_forward, judging, points_of, step_count
@@ -63,7 +62,7 @@ class Subject:
 
 def preset_params(name: str) -> Params:
     """A preset's params."""
-    return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name)
+    return config.parse(presets.values(name), name)
 
 
 def paper_subject(device: torch.device, quick: bool) -> Subject:
@@ -86,7 +85,7 @@ def paper_subject(device: torch.device, quick: bool) -> Subject:
 
 def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
     """An experiment's main arm: its stages with their batches, or as much of them as this machine gets through."""
-    own = params.for_arm(params.report.main_arm)
+    own, notes = _without_reconstruction(params.for_arm(params.report.main_arm))
     model, stages = own.model, own.curriculum.stages
     budget = BUDGET_GPU if device.type == "cuda" else BUDGET_CPU_QUICK if quick else BUDGET_CPU
 
@@ -106,7 +105,7 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
         return min(most, max(1, int(budget // flop_of(side)))), side
 
     trained = [link for link in own.curriculum.order if stages[link.name].steps] or own.curriculum.order[-1:]
-    steps, notes = {}, []
+    steps = {}
     for link in trained:
         if a_step(link.resolution) > TOO_MUCH * budget:
             told = f"step_{link.resolution} is left out: one image is {a_step(link.resolution) / 1e9:,.0f} GFLOP"
@@ -184,6 +183,15 @@ def usual_values(params: Params, side: int) -> Schedule:
 def draws_of(fakes: Fakes) -> Draws:
     """The random numbers of pigan's batch of generated images, for the reference."""
     return Draws(fakes.latent, fakes.yaw, fakes.pitch, fakes.randomness)
+
+
+def _without_reconstruction(params: Params) -> tuple[Params, list[str]]:
+    """The same without the loss that the reference's step does not have, and a note if it had it."""
+    if params.training.reconstruction_weight == 0:
+        return params, []
+    training = params.training.model_copy(update={"reconstruction_weight": 0.0})
+    told = "Training steps are measured without the reconstruction loss, which renders a third batch."
+    return params.model_copy(update={"training": training}), [told]
 
 
 def _images_in_memory(params: Params, side: int, most: int, device: torch.device) -> int:

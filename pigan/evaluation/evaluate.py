@@ -1,115 +1,174 @@
 """The stage `evaluate`: generated images and geometry in, metrics.json with its whole protocol out."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch_fidelity
+from jaxtyping import Float32, Int64
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.evaluation.depth import depth_consistency, reprojection_error, weighted_depth_variance
-from pigan.evaluation.features import extract
-from pigan.evaluation.fidelity import frechet_distance, kernel_distance, precision_recall, statistics
-from pigan.evaluation.stats import expected_meta, load_stats, read_arrays, read_images
-from pigan.files import read_json, write_json
+from pigan.evaluation.extractors import Extractor, load_extractor
+from pigan.evaluation.features import depth_images, extract
+from pigan.evaluation.fidelity import Fidelity, fidelity
+from pigan.evaluation.frechet import frechet_distance, statistics
+from pigan.evaluation.kid import kernel_distance
+from pigan.evaluation.measured import measured
+from pigan.evaluation.memorisation import closest, nearest
+from pigan.evaluation.pictures import NEIGHBOURS, ROWS, write_neighbours
+from pigan.evaluation.shape import depth_range, shape_metrics
+from pigan.evaluation.stats import RealStats, expected_meta, load_stats, read_depth, read_images
+from pigan.files import atomic_directory, read_json, write_json
+from pigan.sections import Extractor as ExtractorName
 
-NO_DEPTH = "nothing that was rendered is opaque enough to have a depth"
+# what all extractors of a run have in common
+COMMON = ("resolution", "filter", "protocol", "flip", "dataset_sha256", "depth_sha256")
 
 
-def evaluate(params: Params, data: Path, stats: Path, generated: Path, out: Path, device: torch.device) -> None:
-    """Writes metrics.json of the folder `generated`, against the real statistics `stats` of the dataset `data`.
+def evaluate(
+    params: Params, data: Path, stats: Path, generated: Path, pictures: Path, out: Path, devices: Sequence[torch.device]
+) -> None:
+    """Writes the metrics of the folder `generated` to `out`, and what they look like into the folder `pictures`.
 
-    A metric that is not defined is null, with the reason in protocol["notes"].
+    Real images are known by the files of `real_stats` in the folder `stats`. Features are extracted once an extractor,
+    by `devices` together. A metric that is not defined is null, with the reason in protocol["notes"].
 
     Raises:
         PiganError: an input is missing, or inputs do not belong together.
     """
     began = time.monotonic()
-    config = params.evaluate
-    real = load_stats(stats)
-    meta = expected_meta(params, data)
-    _same_origin(stats, real.meta, meta)
+    config, resolution = params.evaluate, params.generate.resolution
     made = read_json(generated / "generated.json")
-    if made["resolution"] != meta["resolution"]:
+    if made["resolution"] != resolution:
         raise PiganError(
-            f"{generated}: made at {made['resolution']} pixels, params say {meta['resolution']};"
-            " run `pigan generate` again"
+            f"{generated}: made at {made['resolution']} pixels, params say {resolution}; run `pigan generate` again"
         )
-    images = read_images(generated / f"images_{meta['resolution']}.npy")
-    features = extract(images, config, device, "features of generated images")
-    kernel = kernel_distance(features, real.features, config.kid_subsets, config.kid_subset_size, config.seed)
-    overlap = precision_recall(features, real.features, config.neighbours)
-    geometry = _geometry(params, generated)
-    metrics = {
-        f"fid_{config.extractor}": frechet_distance(statistics(features), real.fitted),
-        f"kid_{config.extractor}": kernel.mean,
-        f"kid_std_{config.extractor}": kernel.std,
-        f"precision_{config.extractor}": overlap.precision,
-        f"recall_{config.extractor}": overlap.recall,
-        **geometry,
-    }
+    real = {name: _real(params, data, stats, name) for name in config.extractors}
+    found, curve, sizes = measured({}, ""), [], {}
+    with atomic_directory(pictures) as folder:
+        for name in config.extractors:
+            network = load_extractor(name, config)
+            features, scores = _one_extractor(params, network, generated, real[name], devices)
+            found, sizes[name] = found + scores.measured, scores.kid_subset_size
+            if name == config.extractor:
+                likeliest = closest(scores.nearest, ROWS)
+                _show_neighbours(params, data, generated, folder, likeliest, features, real[name])
+                curve = _curve(params, network, generated, real[name], devices)
+        found += shape_metrics(params, data, generated, folder, made["missing"], devices[0])
+    lead = real[config.extractor].meta
     protocol = {
-        "extractor": meta["extractor"],
-        "weights_sha256": meta["weights_sha256"],
-        "dataset_sha256": meta["dataset_sha256"],
-        "real_images": meta["count"],
-        "fake_images": len(images),
-        "resolution": meta["resolution"],
-        "filter": meta["filter"],
-        "protocol": meta["protocol"],
+        "extractors": {
+            name: {"weights_sha256": stored.meta["weights_sha256"], "real_images": stored.meta["count"]}
+            for name, stored in real.items()
+        },
+        "extractor": config.extractor,
+        "weights_sha256": lead["weights_sha256"],
+        "real_images": lead["count"],
+        "fake_images": made["images"],
+        **{key: lead[key] for key in COMMON},
+        "intervals": "95 %, of this trained model: how far values would move with other images, views or objects",
+        "half_samples": config.half_samples,
+        "infinity_points": config.infinity_points,
         "kid_subsets": config.kid_subsets,
-        "kid_subset_size": kernel.subset_size,
+        "kid_subset_size": sizes[config.extractor],
+        "inception_splits": config.inception_splits,
         "neighbours": config.neighbours,
+        "occlusion_tolerance": config.occlusion_tolerance,
+        "depth_estimator": config.depth_estimator and config.depth_estimator.sha256,
+        "face_embedder": config.face_embedder and config.face_embedder.sha256,
         "seed": config.seed,
         "truncation": made["truncation"],
         "weights": made["weights"],
+        "sampling": made["sampling"],
         "checkpoint_sha256": made["checkpoint_sha256"],
         "align_corners": params.camera.align_corners,
-        "depth_scale": _depth_range(params),
+        "depth_scale": depth_range(params),
         "torch": torch.__version__,
         "torch_fidelity": torch_fidelity.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "notes": [
-            *_count_notes(len(images), len(real.features), real.features.shape[1]),
-            *_subset_notes(kernel.subset_size, config.kid_subset_size),
-            *(f"{name} is null: {NO_DEPTH}" for name, value in geometry.items() if value is None),
-        ],
+        "device": torch.cuda.get_device_name(devices[0]) if devices[0].type == "cuda" else devices[0].type,
+        "notes": found.notes,
     }
-    write_json(out, {**metrics, "seconds": round(time.monotonic() - began, 3), "protocol": protocol})
+    write_json(
+        out,
+        {
+            **found.values,
+            "intervals": found.intervals,
+            "curve": curve,
+            "seconds": round(time.monotonic() - began, 3),
+            "protocol": protocol,
+        },
+    )
 
 
-def _geometry(params: Params, generated: Path) -> dict[str, float | None]:
-    """The metrics that need depth but no network."""
-    views = read_arrays(generated / "consistency.npz", ("images", "depth", "cam2world", "fov"))
-    geometry = read_arrays(generated / "geometry.npz", ("depth_variance",))
-    depth, poses, fov = views["depth"], views["cam2world"], float(views["fov"])
-    centres = params.camera.align_corners
-    return {
-        "reprojection_error": reprojection_error(views["images"], depth, poses, fov, centres),
-        "depth_consistency": depth_consistency(depth, poses, fov, centres, _depth_range(params)),
-        "depth_variance": weighted_depth_variance(geometry["depth_variance"]),
-    }
+def _real(params: Params, data: Path, stats: Path, name: ExtractorName) -> RealStats:
+    """Statistics of the real images under one extractor; those of other data, weights or protocol are refused."""
+    path = stats / f"{name}_{params.generate.resolution}.npz"
+    stored = load_stats(path)
+    for key, value in expected_meta(params, data, name).items():
+        if stored.meta.get(key) != value:
+            raise PiganError(
+                f"{path}: made with {key} {stored.meta.get(key)}, not {value}; run `pigan real-stats` again"
+            )
+    return stored
 
 
-def _depth_range(params: Params) -> float:
-    return params.camera.far - params.camera.near
+def _one_extractor(
+    params: Params, network: Extractor, generated: Path, real: RealStats, devices: Sequence[torch.device]
+) -> tuple[Float32[np.ndarray, "n d"], Fidelity]:
+    """Features of the generated images, and all metrics of them."""
+    config, resolution = params.evaluate, params.generate.resolution
+    images = read_images(generated / f"images_{resolution}.npy")
+    features = extract(images, network, config, devices, f"features of generated images ({network.name})")
+    depths = None
+    if len(real.depth_features):
+        depth = read_depth(generated / f"depth_{resolution}.npy")
+        shown = depth_images(depth, params.camera.near, params.camera.far)
+        depths = extract(shown, network, config, devices, f"features of generated depth maps ({network.name})")
+    logits = None if network.class_weights is None else network.class_weights.logits(features)
+    found = fidelity(network.name, features, real, config, logits, depths)
+    return features, found
 
 
-def _count_notes(fake_images: int, real_images: int, dimension: int) -> list[str]:
-    if min(real_images, fake_images) >= dimension:
-        return []
-    counts = f"{fake_images} against {real_images} images in {dimension} dimensions"
-    return [f"FID of {counts} is biased upwards; compare it only at equal counts"]
+def _show_neighbours(
+    params: Params,
+    data: Path,
+    generated: Path,
+    folder: Path,
+    likeliest: Int64[np.ndarray, "k"],
+    features: Float32[np.ndarray, "n d"],
+    real: RealStats,
+) -> None:
+    """neighbours.png: the `likeliest` copies among the generated images, beside their nearest training images."""
+    resolution = params.generate.resolution
+    rows = real.rows[nearest(features[likeliest], real.features, NEIGHBOURS).indices]
+    write_neighbours(
+        folder / "neighbours.png",
+        read_images(generated / f"images_{resolution}.npy")[likeliest],
+        read_images(data / f"images_{resolution}.npy"),
+        rows,
+    )
 
 
-def _subset_notes(used: int, wanted: int) -> list[str]:
-    return [f"KID subsets hold {used} images, not {wanted}: there are no more"] if used < wanted else []
-
-
-def _same_origin(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Refuses statistics of another dataset, extractor or protocol."""
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise PiganError(f"{path}: made with {key} {found.get(key)}, not {value}; run `pigan real-stats` again")
+def _curve(
+    params: Params, network: Extractor, generated: Path, real: RealStats, devices: Sequence[torch.device]
+) -> list[dict[str, Any]]:
+    """FID and KID of every kept snapshot, oldest first; all of them show equally many images."""
+    config, rows = params.evaluate, []
+    folder = generated / "snapshots"
+    for snapshot in read_json(folder / "index.json")["snapshots"]:
+        images = read_images(folder / snapshot["file"])
+        features = extract(images, network, config, devices, f"features at step {snapshot['step']}")
+        kernel = kernel_distance(features, real.features, config.kid_subsets, config.kid_subset_size, config.seed)
+        rows.append(
+            {
+                **{key: snapshot[key] for key in ("step", "images_seen", "resolution")},
+                "images": len(images),
+                f"fid_{network.name}": frechet_distance(statistics(features), real.fitted),
+                f"kid_{network.name}": kernel.mean,
+            }
+        )
+    return rows

@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from ruamel.yaml import YAML
 
 from pigan import config, presets
 from pigan.guide.proxy import render_proxies
@@ -24,7 +23,7 @@ COMPARED = (0.1, 0.3, 0.5)
 @cache
 def preset_camera(name: str) -> Camera:
     """The section camera of a shipped preset."""
-    return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name).camera
+    return config.parse(presets.values(name), name).camera
 
 
 @dataclass(frozen=True)

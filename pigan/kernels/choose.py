@@ -13,7 +13,7 @@ from pigan.kernels.compiled import compiled
 from pigan.kernels.folded import Folded, evaluate, evaluate_in_tiles, fold
 from pigan.models.generator import Generator, seen_directions
 from pigan.rendering.render import Field
-from pigan.sections import Kernel, Model, Precision
+from pigan.sections import FieldKind, Kernel, Model, Precision
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,6 +25,8 @@ class Numerics(NamedTuple):
     dtype: torch.dtype
 
 
+# the fields that the Triton kernels are for
+SINE_FIELDS: tuple[FieldKind, ...] = ("film-siren", "concat-siren")
 EXACT = Numerics("folded", torch.float32)
 
 
@@ -45,14 +47,14 @@ def choose_numerics(kernel: Kernel, precision: Precision, model: Model, device: 
     """The path that `kernel` and `precision` of the params mean for this model on this device.
 
     auto takes the Triton kernels for 16-bit sine fields on a GPU that can run them, else the folded path. Ablation
-    fields without sines have no Triton kernel and are evaluated folded.
+    fields whose layers are not a sine each have no Triton kernel and are evaluated folded.
 
     Raises:
         PiganError: a path that was asked for by name and cannot be had here.
     """
     dtype = choose_dtype(precision, device)
     if kernel == "auto" or kernel == "triton":
-        if model.field == "relu-pe":
+        if model.field not in SINE_FIELDS:
             return Numerics("folded", dtype)
         reason = _no_triton(model.hidden, device)
         if kernel == "triton" and reason is not None:

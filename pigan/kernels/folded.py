@@ -1,27 +1,36 @@
 """FiLM folded into each image's weights: sin(gamma (W x + b) + p) = sin(W' x + b') with W' = gamma W, b' = gamma b + p.
 
 One matrix product and one sine a layer instead of four elementwise passes. Without gradients the points go through
-in tiles that stay in the processor's cache, with the sine in place. The ablation fields fold in the same way.
+in tiles that stay in the processor's cache, with the sine in place. The ablation fields fold in the same way, and a
+latent that is concatenated to the points folds into the first bias.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from pigan.models.sincos import SinCosField, sine_and_cosine
 from pigan.models.siren import (
+    ENCODED,
     ENCODING_OCTAVES,
     FREQUENCY_SHIFT,
+    ConcatReluField,
     ConcatSirenField,
     FilmSirenField,
     RadianceField,
-    ReluField,
     positional_encoding,
+    with_heads,
 )
 
 CPU_TILE = 1024
 GPU_TILE = 1 << 18
+
+
+ACTIVATIONS = {"sine": torch.sin, "relu": torch.relu, "sincos": sine_and_cosine}
+# without gradients
+IN_PLACE = {**ACTIVATIONS, "sine": torch.sin_, "relu": torch.relu_}
 
 
 class Head(NamedTuple):
@@ -39,30 +48,33 @@ class Folded(NamedTuple):
     biases: list[Float[Tensor, "batch 1 hidden"]]
     density_head: Head
     colour_head: Head
-    sine: bool
-    """The activation is the sine; else it is ReLU on encoded positions."""
-    coordinate_scale: float
+    activation: Literal["sine", "relu", "sincos"]
+    """`relu` works on encoded positions; `sincos` is [sin, cos]."""
+    coordinate_scale: float = 1.0
     """Of encoded positions; in a sine's weights it is there already."""
+    features: Head | None = None
+    """What makes the features of the last hidden layer; None: they are the features."""
 
 
 def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
     """The fields of the images with these codes, their FiLM (or their latents) folded into weights and biases."""
+    heads = _heads(field)
     if isinstance(field, ConcatSirenField):
-        linears, siren = field.siren.modulated_linears(), field.siren
-        # the latent's part of the first layer is the same for all points of an image
-        of_latent = code @ linears[0].weight[:, 3:].mT
-        weights = [FREQUENCY_SHIFT * linear.weight.mT.expand(len(code), -1, -1) for linear in linears]
-        weights[0] = weights[0][:, :3] * field.coordinate_scale
-        biases = [FREQUENCY_SHIFT * linear.bias.expand(len(code), 1, -1) for linear in linears]
-        biases[0] = biases[0] + FREQUENCY_SHIFT * of_latent[:, None]
-        return Folded(weights, biases, *_heads(siren), sine=True, coordinate_scale=1.0)
+        parts = _latent_folded(field.siren.modulated_linears(), code, 3, field.coordinate_scale, FREQUENCY_SHIFT)
+        return Folded(*parts, *heads, activation="sine")
+    if isinstance(field, SinCosField):
+        parts, features = _latent_folded(field.sine_linears(), code, 3, field.coordinate_scale), field.features
+        return Folded(*parts, *heads, activation="sincos", features=Head(features.weight, features.bias))
+    if isinstance(field, ConcatReluField):
+        parts = _latent_folded(field.relu.modulated_linears(), code, ENCODED)
+        return Folded(*parts, *heads, activation="relu", coordinate_scale=field.relu.coordinate_scale)
     gamma, shift = field.modulation(code)
     weights = [gamma[:, i, None] * linear.weight.mT for i, linear in enumerate(field.modulated_linears())]
     biases = [(gamma[:, i] * linear.bias + shift[:, i])[:, None] for i, linear in enumerate(field.modulated_linears())]
     if isinstance(field, FilmSirenField):
         weights[0] = weights[0] * field.coordinate_scale
-        return Folded(weights, biases, *_heads(field), sine=True, coordinate_scale=1.0)
-    return Folded(weights, biases, *_heads(field), sine=False, coordinate_scale=field.coordinate_scale)
+        return Folded(weights, biases, *heads, activation="sine")
+    return Folded(weights, biases, *heads, activation="relu", coordinate_scale=field.coordinate_scale)
 
 
 def evaluate(
@@ -72,19 +84,23 @@ def evaluate(
     dtype: torch.dtype,
     in_place: bool = False,
 ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
-    """Colour (0..1) and raw density; `dtype` is that of the hidden layers' operands.
+    """Colour (0..1) and raw density (or opacity); `dtype` is that of the hidden layers' operands.
 
     The first layer and the heads stay in float32, since the arguments of the first sine are large. `in_place` spares
     memory where there are no gradients.
     """
     weights, biases = folded.weights, folded.biases
-    activate = (torch.sin_ if in_place else torch.sin) if folded.sine else (torch.relu_ if in_place else torch.relu)
-    x = points if folded.sine else positional_encoding(points * folded.coordinate_scale, ENCODING_OCTAVES)
+    activate = (IN_PLACE if in_place else ACTIVATIONS)[folded.activation]
+    x = points
+    if folded.activation == "relu":
+        x = positional_encoding(points * folded.coordinate_scale, ENCODING_OCTAVES)
     # autocast would put the first layer in 16 bits
     with torch.autocast(points.device.type, enabled=False):
         x = activate(torch.baddbmm(biases[0], x, weights[0])).to(dtype)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             x = activate(torch.baddbmm(bias.to(dtype), x, weight.to(dtype)))
+        if folded.features is not None:
+            x = torch.nn.functional.linear(x, folded.features.weight.to(dtype), folded.features.bias.to(dtype))
         density = torch.nn.functional.linear(x.float(), *folded.density_head)
         # [direction, x] W' as two products, so that no 259-wide copy is made
         seen = torch.baddbmm(biases[-1], directions, weights[-1][:, :3])
@@ -109,8 +125,25 @@ def evaluate_in_tiles(
     return torch.cat([rgb for rgb, _ in parts], dim=1), torch.cat([density for _, density in parts], dim=1)
 
 
-def _heads(field: FilmSirenField | ReluField) -> tuple[Head, Head]:
-    return (
-        Head(field.density_head.weight, field.density_head.bias),
-        Head(field.colour_head.weight, field.colour_head.bias),
-    )
+def _latent_folded(
+    linears: list[nn.Linear],
+    code: Float[Tensor, "batch z"],
+    inputs: int,
+    coordinate_scale: float = 1.0,
+    frequency: float = 1.0,
+) -> tuple[list[Float[Tensor, "batch _ hidden"]], list[Float[Tensor, "batch 1 hidden"]]]:
+    """Weights and biases, times `frequency`, of layers whose first sees `inputs` numbers of a point, then the latent.
+
+    The latent's part of the first layer is the same for all points of an image.
+    """
+    of_latent = code @ linears[0].weight[:, inputs:].mT
+    weights = [frequency * linear.weight.mT.expand(len(code), -1, -1) for linear in linears]
+    weights[0] = weights[0][:, :inputs] * coordinate_scale
+    biases = [frequency * linear.bias.expand(len(code), 1, -1) for linear in linears]
+    biases[0] = biases[0] + frequency * of_latent[:, None]
+    return weights, biases
+
+
+def _heads(field: RadianceField) -> tuple[Head, Head]:
+    own = with_heads(field)
+    return Head(own.density_head.weight, own.density_head.bias), Head(own.colour_head.weight, own.colour_head.bias)

@@ -1,7 +1,8 @@
 """The progressive discriminator and its variants (arXiv 2012.00926, section 3.3; authors' code).
 
 Residual blocks halve the image down to 2 x 2; an image enters at its own resolution through that resolution's input
-layer, and a newly grown input layer fades in over the one below it.
+layer, and a newly grown input layer fades in over the one below it. `patch-pose` is the progressive network that is
+told the camera, beside a network that judges patches (`pigan.models.patchpose`).
 """
 
 import itertools
@@ -13,6 +14,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pigan.models.patchpose import (
+    PLACE,
+    PatchNetwork,
+    PoseProjection,
+    at_least_single,
+    place_of,
+    pose_of,
+    product_logit,
+)
 from pigan.sections import DiscriminatorConfig
 
 SLOPE = 0.2
@@ -27,6 +37,8 @@ class Judgement(NamedTuple):
     """Estimated latent, with an encoder."""
     pose: Float[Tensor, "batch 2"] | None
     """Estimated pitch and yaw, radians, with an encoder."""
+    place: Float[Tensor, "batch 3"] | None = None
+    """What a patch-pose discriminator estimates instead: the camera's place on the unit sphere, of any length."""
 
 
 class CoordConv(nn.Module):
@@ -83,19 +95,29 @@ class Discriminator(nn.Module):
         widths = [channels_at(side, config) for side in self.sides]
         # one block a side above 2 px, one input layer a side
         self.blocks = nn.ModuleList(
-            ResidualBlock(config.kind, wide, wider) for wide, wider in itertools.pairwise(widths)
+            ResidualBlock(config.blocks, wide, wider) for wide, wider in itertools.pairwise(widths)
         )
         self.from_rgb = nn.ModuleList(nn.Sequential(nn.Conv2d(3, wide, 1), nn.LeakyReLU(SLOPE)) for wide in widths)
-        outputs = 1 + z_dim + POSE_ANGLES if config.encoder else 1
-        self.final = nn.Conv2d(widths[-1], outputs, kernel_size=2)
-        if config.kind != "progressive":
+        self.final = nn.Conv2d(widths[-1], outputs_of(config, z_dim), kernel_size=2)
+        if config.blocks != "progressive":
             # the authors' initialiser reaches the convolutions of these two kinds only
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in", nonlinearity="leaky_relu")
+        self.patches = PatchNetwork(self.sides, widths) if config.kind == "patch-pose" else None
+        self.projection = PoseProjection(widths[-1]) if config.kind == "patch-pose" else None
 
-    def forward(self, images: Float[Tensor, "batch 3 side side"], fade: Float[Tensor, ""] | None = None) -> Judgement:
-        """Judgement of images in -1..1; `fade` in 0..1 is how far their input layer has grown in, None: wholly."""
+    def forward(
+        self,
+        images: Float[Tensor, "batch 3 side side"],
+        fade: Float[Tensor, ""] | None = None,
+        pose: Float[Tensor, "batch 2"] | None = None,
+    ) -> Judgement:
+        """Judgement of images in -1..1; `fade` in 0..1 is how far their input layer has grown in, None: wholly.
+
+        `pose` is pitch and yaw (radians) of their cameras. Only patch-pose looks at it, and where it is None takes
+        what its own encoder sees; no gradient flows that way, lest the encoder learn to see what looks real.
+        """
         entry = self.sides.index(images.shape[-1])
         x = self.from_rgb[entry](images)
         for level in range(entry, len(self.blocks)):
@@ -106,7 +128,18 @@ class Discriminator(nn.Module):
         output = self.final(x).flatten(1)
         if not self.encoder:
             return Judgement(output[:, 0], None, None)
-        return Judgement(output[:, 0], output[:, 1 : 1 + self.z_dim], output[:, 1 + self.z_dim :])
+        logit, latent, seen = output[:, 0], output[:, 1 : 1 + self.z_dim], output[:, 1 + self.z_dim :]
+        if self.patches is None or self.projection is None:
+            return Judgement(logit, latent, seen)
+        place = functional.normalize(at_least_single(seen.detach()), dim=-1) if pose is None else place_of(pose)
+        logit = product_logit(logit + self.projection(x, place), self.patches(images, fade))
+        return Judgement(logit, latent, pose_of(seen), seen)
+
+
+def outputs_of(config: DiscriminatorConfig, z_dim: int) -> int:
+    """Numbers that the residual network ends in: the logit, and with an encoder latent and pose."""
+    pose = PLACE if config.kind == "patch-pose" else POSE_ANGLES
+    return 1 + z_dim + pose if config.encoder else 1
 
 
 def channels_at(side: int, config: DiscriminatorConfig) -> int:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pigan.models.mapping import MappingNetwork, draw_latents
-from pigan.models.siren import ConcatSirenField, make_field
+from pigan.models.siren import LatentField, make_field
 from pigan.rendering.render import RaySettings
 from pigan.sections import Background, Camera, Model
 
@@ -17,10 +17,9 @@ class Generator(nn.Module):
         super().__init__()
         self.model = model
         self.field = make_field(model)
-        concatenates = isinstance(self.field, ConcatSirenField)
         self.mapping: nn.Module = (
             nn.Identity()
-            if concatenates
+            if isinstance(self.field, LatentField)
             else MappingNetwork(model.z_dim, model.mapping_hidden, model.mapping_layers, self.field.code_size)
         )
 
@@ -30,7 +29,7 @@ class Generator(nn.Module):
         directions: Float[Tensor, "batch point 3"],
         code: Float[Tensor, "batch code"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
-        """Colour (0..1) and raw density at `points` seen along `directions`."""
+        """Colour (0..1) and raw density (or opacity) at `points` seen along `directions`."""
         return self.field(points, directions, code)
 
     def average_code(self, latents: int, generator: torch.Generator) -> Float[Tensor, "code"]:
@@ -47,7 +46,7 @@ def ray_settings(model: Model, camera: Camera, background: Background, samples: 
         far=camera.far,
         samples=samples or model.samples,
         hierarchical=model.hierarchical,
-        activation=model.density_activation,
+        activation=model.activation,
         background=background,
     )
 

@@ -1,6 +1,7 @@
 """The radiance fields: FiLM-SIREN (arXiv 2012.00926, section 3.1) and what the ablations put in its place.
 
 Every field maps points, unit view directions and one code an image to colour (0..1) and raw density.
+Fields without a mapping network have the latent itself as their code.
 """
 
 import math
@@ -9,11 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pigan.models.sincos import SinCosField
 from pigan.sections import Model
 
 FREQUENCY_SCALE = 15.0
 FREQUENCY_SHIFT = 30.0
 ENCODING_OCTAVES = 6
+# numbers of an encoded position
+ENCODED = 3 + 6 * ENCODING_OCTAVES
 
 
 def sine_init_(linear: nn.Linear, gain: float = 25.0) -> None:
@@ -105,10 +109,10 @@ class ReluField(nn.Module):
     x_{i+1} = relu((1 + f_i) * (W_i x_i + b_i) + p_i) on [x, sin(2^k pi x), cos(2^k pi x)].
     """
 
-    def __init__(self, hidden: int, layers: int, coordinate_scale: float) -> None:
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int = ENCODED) -> None:
         super().__init__()
         self.hidden, self.coordinate_scale = hidden, coordinate_scale
-        widths = [3 + 6 * ENCODING_OCTAVES] + [hidden] * layers
+        widths = [in_features] + [hidden] * layers
         self.layers = nn.ModuleList(nn.Linear(wide, hidden) for wide in widths[:-1])
         self.density_head = nn.Linear(hidden, 1)
         self.colour_layer = nn.Linear(3 + hidden, hidden)
@@ -140,14 +144,42 @@ class ReluField(nn.Module):
         code: Float[Tensor, "batch code"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density."""
+        return self.of_encoded(positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES), directions, code)
+
+    def of_encoded(
+        self,
+        x: Float[Tensor, "batch point inputs"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch code"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density of points that are encoded already."""
         scale, shift = self.modulation(code)
-        x = positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES)
         for i, layer in enumerate(self.layers):
             x = torch.relu(scale[:, i, None] * layer(x) + shift[:, i, None])
         density = self.density_head(x).squeeze(-1)
         x = self.colour_layer(torch.cat((directions, x), dim=-1))
         x = torch.relu(scale[:, -1, None] * x + shift[:, -1, None])
         return torch.sigmoid(self.colour_head(x)), density
+
+
+class ConcatReluField(nn.Module):
+    """Ablation: neither sines nor FiLM; plain ReLU layers on the encoded position and the latent beside it."""
+
+    def __init__(self, z_dim: int, hidden: int, layers: int, coordinate_scale: float) -> None:
+        super().__init__()
+        self.code_size = z_dim
+        self.relu = ReluField(hidden, layers, coordinate_scale, in_features=ENCODED + z_dim)
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch point 3"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch z"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density; every scale is 1 and every shift 0."""
+        encoded = positional_encoding(points * self.relu.coordinate_scale, ENCODING_OCTAVES)
+        inputs = torch.cat((encoded, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
+        return self.relu.of_encoded(inputs, directions, code.new_zeros(len(code), self.relu.code_size))
 
 
 def positional_encoding(points: Float[Tensor, "*batch 3"], octaves: int) -> Float[Tensor, "*batch encoded"]:
@@ -157,13 +189,27 @@ def positional_encoding(points: Float[Tensor, "*batch 3"], octaves: int) -> Floa
     return torch.cat((points, torch.sin(angles), torch.cos(angles)), dim=-1)
 
 
-RadianceField = FilmSirenField | ConcatSirenField | ReluField
+RadianceField = FilmSirenField | ConcatSirenField | ReluField | ConcatReluField | SinCosField
+LatentField = ConcatSirenField | ConcatReluField | SinCosField
+"""The fields whose code is the latent itself."""
+
+
+def with_heads(field: RadianceField) -> FilmSirenField | ReluField | SinCosField:
+    """The part of a field that its colour and density heads belong to."""
+    if isinstance(field, ConcatSirenField):
+        return field.siren
+    return field.relu if isinstance(field, ConcatReluField) else field
 
 
 def make_field(model: Model) -> RadianceField:
     """The field that `model.field` names."""
+    z_dim, size, scale = model.z_dim, (model.hidden, model.layers), model.coordinate_scale
     if model.field == "concat-siren":
-        return ConcatSirenField(model.z_dim, model.hidden, model.layers, model.coordinate_scale)
+        return ConcatSirenField(z_dim, *size, scale)
     if model.field == "relu-pe":
-        return ReluField(model.hidden, model.layers, model.coordinate_scale)
-    return FilmSirenField(model.hidden, model.layers, model.coordinate_scale)
+        return ReluField(*size, scale)
+    if model.field == "concat-relu":
+        return ConcatReluField(z_dim, *size, scale)
+    if model.field == "sincos-concat":
+        return SinCosField(z_dim, *size, model.features, model.samples_a_ray, scale)
+    return FilmSirenField(*size, scale)

@@ -50,6 +50,15 @@ def text(name: str) -> str:
     return stream.getvalue()
 
 
+def values(name: str) -> dict[str, Any]:
+    """The same as plain values.
+
+    Raises:
+        PiganError: no such preset.
+    """
+    return dict(YAML(typ="safe", pure=True).load(text(name)))
+
+
 def _apply(values: CommentedMap, changes: Mapping[str, Any]) -> None:
     """Lays `changes` over `values`, whose comments stay."""
     for key, change in changes.items():

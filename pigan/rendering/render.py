@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,13 +12,13 @@ from pigan.rendering.cameras import look_at_origin
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.sampling import importance_depths, merge_order, stratified_depths
 from pigan.rendering.volume import Rendering, composite, render_weights
-from pigan.sections import Background, Camera
+from pigan.sections import Activation, Background, Camera
 
 Field = Callable[
     [Float[Tensor, "batch point 3"], Float[Tensor, "batch point 3"]],
     tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]],
 ]
-"""Points and unit view directions in; colour (0..1) and raw density out."""
+"""Points and unit view directions in; colour (0..1) and raw density (with the sigmoid: opacity) out."""
 
 
 class RayRandomness(NamedTuple):
@@ -45,7 +45,7 @@ class RaySettings(NamedTuple):
     far: float
     samples: int
     hierarchical: bool
-    activation: Literal["relu", "softplus"]
+    activation: Activation
     background: Background
 
 

@@ -1,12 +1,15 @@
-"""Volume rendering: density -> alpha -> transmittance -> weights -> colour, depth, opacity (NeRF's quadrature)."""
+"""Volume rendering: density -> alpha -> transmittance -> weights -> colour, depth, opacity (NeRF's quadrature).
 
-from typing import Literal, NamedTuple
+A field may give opacities instead of densities: then the activation is the sigmoid, and alpha is its value.
+"""
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan.sections import Background
+from pigan.sections import Activation, Background
 
 LAST_INTERVAL = 1e10
 
@@ -26,12 +29,19 @@ class Rendering(NamedTuple):
 def render_weights(
     density: Float[Tensor, "*batch sample"],
     depths: Float[Tensor, "*batch sample"],
-    activation: Literal["relu", "softplus"],
+    activation: Activation,
 ) -> Float[Tensor, "*batch sample"]:
-    """Share of each sample in its ray: w_i = T_i (1 - exp(-delta_i a(density_i))), T_i = prod_{j<i} (1 - alpha_j).
+    """Share of each sample in its ray: w_i = T_i alpha_i, T_i = prod_{j<i} (1 - alpha_j).
 
-    The last interval is unbounded, so that any positive last density is opaque (authors' code).
+    alpha_i = 1 - exp(-delta_i a(density_i)); the last interval is unbounded, so that any positive last density is
+    opaque (authors' code). With `sigmoid` alpha_i = sigmoid(density_i) as it is, whatever the distance of samples.
     """
+    if activation == "sigmoid":
+        # 1 - sigmoid(x) is sigmoid(-x), which does not round to 0
+        clear = torch.sigmoid(-density[..., :-1])
+        return torch.sigmoid(density) * torch.cumprod(
+            torch.cat((torch.ones_like(density[..., :1]), clear), dim=-1), dim=-1
+        )
     delta = torch.cat((depths[..., 1:] - depths[..., :-1], torch.full_like(depths[..., :1], LAST_INTERVAL)), dim=-1)
     activated = torch.relu(density) if activation == "relu" else torch.nn.functional.softplus(density)
     alpha = 1 - torch.exp(-delta * activated)
@@ -43,7 +53,7 @@ def composite(
     rgb: Float[Tensor, "*batch sample 3"],
     density: Float[Tensor, "*batch sample"],
     depths: Float[Tensor, "*batch sample"],
-    activation: Literal["relu", "softplus"],
+    activation: Activation,
     background: Background,
 ) -> Rendering:
     """Colour (0..1), distance (world units) and opacity of rays with samples at ascending `depths`.

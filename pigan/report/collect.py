@@ -1,7 +1,7 @@
 """Reads what the stages left behind, checks it, and hands it on as typed records."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,6 +83,27 @@ class DatasetCard(Record):
         return any(name.startswith("depth_") for name in self.sha256)
 
 
+class CurvePoint(BaseModel):
+    """Metrics of a snapshot along training; their keys carry the extractor."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    __pydantic_extra__: dict[str, float | None]
+
+    step: int
+    images_seen: int
+    resolution: int
+    images: int
+
+
+class Evaluated(Record):
+    """metrics.json apart from its numbers: 95 % intervals within the run by metric, and the curve along training."""
+
+    intervals: dict[str, tuple[float | None, float | None] | None] = {}
+    curve: list[CurvePoint] = []
+    protocol: dict[str, Any] = {}
+
+
 class Explorer(Record):
     """explorer.json: angles in radians of the sprite's rows (pitch) and columns (yaw), tile side in pixels."""
 
@@ -99,6 +120,8 @@ class Run:
     seed: int
     folder: Path
     metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    curve: pd.DataFrame
     protocol: dict[str, Any]
     stages: list[StageState]
     log: pd.DataFrame
@@ -115,9 +138,9 @@ class Run:
         return sum(stage.seconds for stage in self.stages)
 
     def picture(self, name: str) -> Path | None:
-        """A file of the generated folder, or None when it is not there."""
-        path = self.folder / "generated" / name
-        return path if path.is_file() else None
+        """A file that generating or evaluating left behind, or None when it is not there."""
+        paths = [self.folder / made / name for made in ("generated", "evaluated")]
+        return next((path for path in paths if path.is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -183,26 +206,41 @@ def _run(params: Params, runs: Path, arm: str, seed: int) -> Run:
         stages.append(_record(StageState, folder / link.name / "state.json", hint))
         logs.extend(_log_rows(folder / link.name / "log.jsonl", hint))
     generated = _record(GeneratedInfo, folder / "generated" / "generated.json", f"pigan generate {call}")
-    metrics, protocol = _metrics(folder / "metrics.json", params.evaluate.extractor, call)
-    measured = protocol.get("checkpoint_sha256", generated.checkpoint_sha256)
+    path, evaluate = folder / "metrics.json", f"pigan evaluate ({call})"
+    metrics = _numbers(path, params.evaluate.extractors, evaluate)
+    evaluated = _record(Evaluated, path, evaluate)
+    measured = evaluated.protocol.get("checkpoint_sha256", generated.checkpoint_sha256)
     if measured != generated.checkpoint_sha256:
-        raise PiganError(f"{folder}/metrics.json: not measured on what is in generated/; run pigan evaluate again")
+        raise PiganError(f"{path}: not measured on what is in generated/; run pigan evaluate again")
     log = pd.DataFrame(logs).assign(arm=arm, seed=seed)
-    return Run(arm, seed, folder, metrics, protocol, stages, log, generated)
+    curve = pd.DataFrame([point.model_dump() for point in evaluated.curve]).assign(arm=arm, seed=seed)
+    intervals = _known_intervals(evaluated)
+    return Run(arm, seed, folder, metrics, intervals, curve, evaluated.protocol, stages, log, generated)
 
 
-def _metrics(path: Path, extractor: str, call: str) -> tuple[dict[str, float], dict[str, Any]]:
-    """Numbers and protocol of a metrics.json; null becomes not-a-number."""
-    hint = f"run pigan evaluate ({call})"
-    values = _object(path, hint)
-    if f"fid_{extractor}" not in values:
-        raise PiganError(f"{path}: holds no fid_{extractor}, the metric that params.yaml asks for; {hint} again")
+def _numbers(path: Path, extractors: Sequence[str], command: str) -> dict[str, float]:
+    """The numbers at the top level of a metrics.json; null becomes not-a-number."""
+    values = _object(path, f"run {command}")
+    for extractor in extractors:
+        if f"fid_{extractor}" not in values:
+            raise PiganError(
+                f"{path}: holds no fid_{extractor}, the metric that params.yaml asks for; run {command} again"
+            )
     numbers = {}
     for key, value in values.items():
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             numbers[key] = float("nan") if value is None else float(value)
-    protocol = values.get("protocol")
-    return numbers, protocol if isinstance(protocol, dict) else {}
+    return numbers
+
+
+def _known_intervals(evaluated: Evaluated) -> dict[str, tuple[float, float]]:
+    """Intervals that have both ends."""
+    known = {}
+    for key, interval in evaluated.intervals.items():
+        low, high = interval or (None, None)
+        if low is not None and high is not None:
+            known[key] = (low, high)
+    return known
 
 
 def _log_rows(path: Path, hint: str) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pigan.config import Params
-from pigan.report.collect import Collected
+from pigan.report.collect import Collected, Run
+from pigan.report.protocol import flat
 
 LIBRARIES = ("pigan", "torch", "numpy", "torch-fidelity")
 
@@ -44,13 +45,22 @@ def params_yaml(params: Params) -> str:
 
 
 def hashes(collected: Collected) -> list[tuple[str, str]]:
-    """Name and SHA-256 of the data, the extractor's weights and each evaluated checkpoint."""
+    """Name and SHA-256 of the data, the extractors' weights and each evaluated checkpoint."""
     rows = [(f"prepared/{collected.dataset.name}/{name}", value) for name, value in collected.dataset.sha256.items()]
-    weights = {str(run.protocol["weights_sha256"]) for run in collected.runs if run.protocol.get("weights_sha256")}
-    rows += [(f"{collected.params.evaluate.extractor} weights", value) for value in sorted(weights)]
+    rows += list(dict.fromkeys(row for run in collected.runs for row in _weights(run)))
     for run in collected.runs:
         rows.append((f"{run.arm}/seed{run.seed} checkpoint", run.generated.checkpoint_sha256))
     return rows
+
+
+def _weights(run: Run) -> list[tuple[str, str]]:
+    """The networks that a run was measured with."""
+    found = []
+    for key, value in flat(run.protocol).items():
+        *owners, last = key.split(".")
+        if value and last in ("weights_sha256", "sha256"):
+            found.append((f"{owners[-1] if owners else run.protocol.get('extractor')} weights", str(value)))
+    return found
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -2,68 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from pigan.report.collect import Collected
+from pigan.report.metrics import SURFACE_METRICS, further_metrics, metrics_of
 
-EXTRACTOR_NAMES = {"efficientnet_lite0": "EfficientNet-Lite0", "inception": "Inception-v3"}
-
-DEPTH_METRICS = ("reprojection_error", "depth_consistency", "depth_variance")
-
+INTERVAL_COLUMNS = ["arm", "seed", "metric", "value", "low", "high"]
+CURVE_COLUMNS = ["arm", "seed", "step", "images_seen", "resolution", "images"]
 LOG_COLUMNS = ["arm", "seed", "resolution", "step", "global_step", "images_seen", "seconds"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the tables: its key, what people call it, which way is better, what it says."""
-
-    key: str
-    label: str
-    better: Literal["lower", "higher", "neither"]
-    meaning: str
-
-    @property
-    def arrow(self) -> str:
-        """Points to the better side."""
-        return {"lower": "↓", "higher": "↑", "neither": ""}[self.better]
-
-
-def known_metrics(extractor: str) -> list[Metric]:
-    """The metrics that every evaluation writes; those of image features carry the extractor in their key."""
-    return [
-        Metric(f"fid_{extractor}", "FID", "lower", "distance between real and generated feature distributions"),
-        Metric(f"kid_{extractor}", "KID", "lower", "kernel distance between real and generated features"),
-        Metric(f"precision_{extractor}", "Precision", "higher", "share of generated images that look real"),
-        Metric(f"recall_{extractor}", "Recall", "higher", "share of real images that the generator can reach"),
-        Metric(
-            "reprojection_error",
-            "Reprojection error",
-            "lower",
-            "squared colour difference when one view predicts the next",
-        ),
-        Metric(
-            "depth_consistency",
-            "Depth consistency",
-            "lower",
-            "gap between surfaces of adjacent views, share of the depth range",
-        ),
-        Metric(
-            "depth_variance", "Depth variance", "lower", "spread of density along a ray, × 10⁴: low is a sharp surface"
-        ),
-    ]
-
-
-def metrics_of(collected: Collected) -> list[Metric]:
-    """Known metrics that some run has, then any further number of metrics.json under its own name."""
-    extractor = collected.params.evaluate.extractor
-    known = known_metrics(extractor)
-    present = {key: None for run in collected.runs for key in run.metrics}
-    hidden = {metric.key for metric in known} | {"seconds", f"kid_std_{extractor}"}
-    further = [Metric(key, key, "neither", "") for key in present if key not in hidden]
-    return [metric for metric in known if metric.key in present] + further
 
 
 def metrics_table(collected: Collected) -> pd.DataFrame:
@@ -79,12 +27,17 @@ def metrics_table(collected: Collected) -> pd.DataFrame:
 
 
 def ablation_table(collected: Collected) -> pd.DataFrame:
-    """One row an arm: n seeds, and of each metric mean, standard deviation over seeds, difference to the main arm."""
+    """One row an arm: n seeds, whether all of them show surfaces, and of each metric three columns.
+
+    These are the mean, the standard deviation over seeds and the difference to the main arm.
+    """
     table = metrics_table(collected)
     main_arm = collected.params.report.main_arm
-    groups = table.groupby("arm", sort=False)
-    parts: dict[str, pd.Series[Any]] = {"n": groups.size()}
-    for metric in metrics_of(collected):
+    measured = [key for key in SURFACE_METRICS if key in table and table[key].notna().any()]
+    groups = table.assign(surfaces=table[measured].notna().all(axis=1)).groupby("arm", sort=False)
+    parts: dict[str, pd.Series[Any]] = {"n": groups.size(), "surfaces": groups["surfaces"].all()}
+    own = [metric for metrics in further_metrics(collected).values() for metric in metrics]
+    for metric in metrics_of(collected) + own:
         mean = groups[metric.key].mean()
         parts[f"{metric.key}_mean"] = mean
         parts[f"{metric.key}_std"] = groups[metric.key].std(ddof=1)
@@ -92,6 +45,26 @@ def ablation_table(collected: Collected) -> pd.DataFrame:
     parts["images_seen"] = groups["images_seen"].mean()
     parts["seconds"] = groups["train_seconds"].mean()
     return pd.DataFrame(parts).reset_index()
+
+
+def intervals_table(collected: Collected) -> pd.DataFrame:
+    """One row an arm x seed x metric that has a 95 % interval within its run."""
+    rows = [
+        {"arm": run.arm, "seed": run.seed, "metric": key, "value": run.metrics[key], "low": low, "high": high}
+        for run in collected.runs
+        for key, (low, high) in run.intervals.items()
+        if key in run.metrics
+    ]
+    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS)
+
+
+def curve_table(collected: Collected) -> pd.DataFrame:
+    """One row an arm x seed x snapshot: training images in `images_seen`, images measured on in `images`."""
+    curves = [run.curve for run in collected.runs if len(run.curve)]
+    if not curves:
+        return pd.DataFrame(columns=CURVE_COLUMNS)
+    table = pd.concat(curves, ignore_index=True)
+    return table[[*CURVE_COLUMNS, *(name for name in table.columns if name not in CURVE_COLUMNS)]]
 
 
 def training_table(collected: Collected) -> pd.DataFrame:
@@ -154,6 +127,12 @@ def write_spread(value: float, digits: int | None) -> str:
     if digits is None or value == 0 or any(letter in "123456789" for letter in text):
         return text
     return write_number(value, -math.floor(math.log10(abs(value))))
+
+
+def write_interval(interval: tuple[float, float], digits: int | None) -> str:
+    """Both ends with the digits of what lies between."""
+    low, high = (write_number(end, digits) for end in interval)
+    return f"[{low}, {high}]"
 
 
 def write_significant(value: float) -> str:

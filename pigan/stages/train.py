@@ -20,13 +20,14 @@ from pigan.training.loop import (
     write_state_json,
 )
 from pigan.training.memory import GB, limit_bytes
+from pigan.training.snapshots import publish
 from pigan.training.state import initial_state
 
 SHEET_COLUMNS = 5
 
 
 def init_stage(params: Params, arm: str, seed: int, out: Path) -> None:
-    """Seeded starting weights of one arm."""
+    """Seeded starting weights of one arm, and an empty history of snapshots."""
     resolved = params.for_arm(arm)
     prepare_process(params.training.threads)
     cpu = torch.device("cpu")
@@ -34,6 +35,8 @@ def init_stage(params: Params, arm: str, seed: int, out: Path) -> None:
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
     key = fingerprint(resolved.model, seed)
     write_state_json(resolved, arm, seed, resolved.curriculum.order[0].resolution, out, state, key, 0.0, cpu)
+    # none yet; those of later stages join it
+    publish(out)
     save_checkpoint(out / CHECKPOINT, resolved, state)
 
 

@@ -1,5 +1,6 @@
 """The images that are evaluated, with depth and cameras, in the format of the prepared data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,20 @@ from pigan.synthesis.views import draw_codes, render_views, usual_pitch
 CONSISTENCY_YAWS = (-0.4, -0.2, 0.0, 0.2, 0.4)
 
 
-def write_evaluation_set(generator: Generator, params: Params, out: Path) -> int:
-    """images_<res>.npy, depth_<res>.npy, cameras.npz and geometry.npz in `out`; returns the number of images."""
+def write_evaluation_set(generator: Generator, params: Params, out: Path, devices: Sequence[torch.device] = ()) -> int:
+    """images_<res>.npy, depth_<res>.npy, cameras.npz and geometry.npz in `out`; returns the number of images.
+
+    `devices` share the rendering, by default the one that the generator is on.
+    """
     settings, camera = params.generate, params.camera
     device = next(generator.parameters()).device
     code = draw_codes(generator, settings.images, settings.truncation, params, device, "evaluation")
     random = generator_for(device, settings.seed, "evaluation poses")
     yaw, pitch = poses_of(camera, len(code), random)
-    views = render_views(generator, code, yaw, pitch, settings.resolution, params, "evaluation images")
+    views = render_views(generator, code, yaw, pitch, settings.resolution, params, "evaluation images", devices)
     np.save(out / f"images_{settings.resolution}.npy", views.images)
     np.save(out / f"depth_{settings.resolution}.npy", views.depth)
-    np.savez(out / "geometry.npz", depth_variance=views.variance, opacity=views.opacity)
+    np.savez(out / "geometry.npz", depth_variance=views.variance, opacity=views.opacity, empty=views.empty)
     np.savez(
         out / "cameras.npz",
         cam2world=look_at_origin(yaw, pitch, camera.radius).cpu().numpy(),
@@ -53,4 +57,19 @@ def write_consistency_views(generator: Generator, params: Params, out: Path) -> 
         depth=views.depth.reshape(*shape, *views.depth.shape[1:]),
         cam2world=look_at_origin(yaw, pitch, camera.radius).cpu().numpy(),
         fov=np.float32(camera.fov),
+    )
+
+
+def write_pairs(generator: Generator, params: Params, out: Path) -> None:
+    """pairs.npz: objects, each from two poses (radians) that the training law draws."""
+    settings, objects = params.generate, params.generate.consistency_latents
+    device = next(generator.parameters()).device
+    code = draw_codes(generator, objects, settings.truncation, params, device, "pairs")
+    yaw, pitch = poses_of(params.camera, 2 * objects, generator_for(device, settings.seed, "pair poses"))
+    views = render_views(generator, code.repeat_interleave(2, 0), yaw, pitch, settings.resolution, params)
+    np.savez(
+        out / "pairs.npz",
+        images=views.images.reshape(objects, 2, *views.images.shape[1:]),
+        yaw=yaw.reshape(objects, 2).cpu().numpy(),
+        pitch=pitch.reshape(objects, 2).cpu().numpy(),
     )

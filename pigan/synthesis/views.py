@@ -1,6 +1,7 @@
 """Views of generated objects as arrays: 8-bit images, z-depth, opacity, blur of the surface."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from pigan.rendering.render import as_images, no_randomness, render_images
 from pigan.rendering.volume import distance_variance
 from pigan.runtime import generator_for
 from pigan.sections import Camera
+from pigan.synthesis.devices import replicas, share_out
 
 SAMPLES_A_PASS = 1 << 19
 SOLID = 0.5
@@ -31,6 +33,8 @@ class Views(NamedTuple):
     depth: Float32[np.ndarray, "view side side"]
     opacity: Float32[np.ndarray, "view"]
     """Mean opacity of a view's rays."""
+    empty: Float32[np.ndarray, "view"]
+    """Share of a view's rays whose opacity, the background's share left out, is below one half."""
     variance: Float32[np.ndarray, "view"]
     """Mean variance of distance along a view's solid rays, world units squared; NaN if none is solid."""
 
@@ -41,7 +45,6 @@ def to_uint8(images: Float[Tensor, "view 3 side side"]) -> UInt8[np.ndarray, "vi
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
-@torch.no_grad()
 def render_views(
     generator: Generator,
     code: Float[Tensor, "view code"],
@@ -50,39 +53,59 @@ def render_views(
     resolution: int,
     params: Params,
     label: str | None = None,
+    devices: Sequence[torch.device] = (),
 ) -> Views:
-    """Views of the objects that `code` describes, without randomness; `label` shows progress under that name."""
-    camera, model, device = params.camera, params.model, code.device
-    samples = model.samples * params.generate.samples_multiplier
-    settings = ray_settings(model, camera, model.eval_background, samples)
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
-    directions = pixel_directions(resolution, camera.fov, camera.align_corners, device)
+    """Views of the objects that `code` describes, without randomness; `label` shows progress under that name.
+
+    Batches of views go round `devices`, by default the one that `code` is on; alike devices make the same bits.
+    """
+    places = devices or [code.device]
+    generators = replicas(generator, places)
+    samples = params.model.samples * params.generate.samples_multiplier
     batch = max(1, SAMPLES_A_PASS // (resolution**2 * samples))
+
+    def render(place: int, some: slice) -> Views:
+        angles = yaw[some].to(places[place]), pitch[some].to(places[place])
+        return _render_batch(generators[place], code[some].to(places[place]), *angles, resolution, params)
+
     parts: list[Views] = []
     with Progress(len(code) if label else 0, label or "", "img") as progress:
-        for start in range(0, len(code), batch):
-            some = slice(start, start + batch)
-            count = len(code[some])
-            still = no_randomness(count, resolution**2, settings, device)
-            field = field_of(generator, code[some], numerics)
-            seen = render_images(field, yaw[some], pitch[some], resolution, camera, settings, still)
-            # the background's share counts as opaque with `last`
-            opacity = seen.weights.sum(-1)
-            solid = opacity >= SOLID
-            z = distance_to_z(seen.distance / opacity.clamp_min(1e-8), directions)
-            depth = torch.where(solid, z, torch.nan).unflatten(-1, (resolution, resolution))
-            blur = torch.where(solid, distance_variance(seen), torch.nan).nanmean(-1)
-            parts.append(
-                Views(
-                    to_uint8(as_images(seen.colour)),
-                    depth.float().cpu().numpy(),
-                    seen.opacity.mean(-1).cpu().numpy(),
-                    blur.cpu().numpy(),
-                )
-            )
+        for part in share_out(render, [slice(start, start + batch) for start in range(0, len(code), batch)], places):
+            parts.append(part)
             if label:
-                progress.advance(count)
+                progress.advance(len(part.images))
     return Views(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def _render_batch(
+    generator: Generator,
+    code: Float[Tensor, "view code"],
+    yaw: Float[Tensor, "view"],
+    pitch: Float[Tensor, "view"],
+    resolution: int,
+    params: Params,
+) -> Views:
+    camera, model, device = params.camera, params.model, code.device
+    settings = ray_settings(model, camera, model.eval_background, model.samples * params.generate.samples_multiplier)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
+    still = no_randomness(len(code), resolution**2, settings, device)
+    seen = render_images(field_of(generator, code, numerics), yaw, pitch, resolution, camera, settings, still)
+    # the background's share counts as opaque with `last`
+    total = seen.weights.sum(-1)
+    solid = total >= SOLID
+    directions = pixel_directions(resolution, camera.fov, camera.align_corners, device)
+    z = distance_to_z(seen.distance / total.clamp_min(1e-8), directions)
+    depth = torch.where(solid, z, torch.nan).unflatten(-1, (resolution, resolution))
+    blur = torch.where(solid, distance_variance(seen), torch.nan).nanmean(-1)
+    return Views(
+        to_uint8(as_images(seen.colour)),
+        depth.float().cpu().numpy(),
+        seen.opacity.mean(-1).cpu().numpy(),
+        # before the background takes its share
+        (seen.opacity < SOLID).float().mean(-1).cpu().numpy(),
+        blur.cpu().numpy(),
+    )
 
 
 def draw_codes(

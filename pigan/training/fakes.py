@@ -2,10 +2,12 @@
 
 Given the gradient of the loss for every sample's colour and density, points are independent of each other. So the
 field is asked with gradients only after the images were judged, tile by tile, and only at samples that have a
-gradient: those whose density is positive (arXiv 2012.00926 clamps it), often a small part of all. Nothing is left out
-of the gradient, and memory is that of a tile.
+gradient: those whose density is positive (arXiv 2012.00926 clamps it), often a small part of all; all of them where
+the field gives opacities. Nothing is left out of the gradient, and memory is that of a tile.
 """
 
+import copy
+import math
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +18,7 @@ from pigan.config import Params
 from pigan.kernels.choose import Numerics, choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents
-from pigan.rendering.cameras import look_at_origin, poses_of
+from pigan.rendering.cameras import POLE, look_at_origin, poses_of
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.render import RayRandomness, Samples, draw_randomness, sample_rays
 from pigan.rendering.volume import composite
@@ -39,8 +41,22 @@ class Fakes:
         self.latent = draw_latents(batch, model.z_dim, model.z_distribution, random)
         self.yaw, self.pitch = poses_of(camera, batch, random)
         self.randomness: RayRandomness = draw_randomness(batch, resolution**2, self.settings, density_noise, random)
-        pixels = pixel_directions(resolution, camera.fov, camera.align_corners, random.device)
-        self.origins, self.directions = world_rays(look_at_origin(self.yaw, self.pitch, camera.radius), pixels)
+        self.radius = camera.radius
+        self.pixels = pixel_directions(resolution, camera.fov, camera.align_corners, random.device)
+        self._aim()
+
+    def _aim(self) -> None:
+        """Rays of the cameras at yaw and pitch."""
+        self.origins, self.directions = world_rays(look_at_origin(self.yaw, self.pitch, self.radius), self.pixels)
+
+    def of(self, latent: Float[Tensor, "batch z"], pose: Float[Tensor, "batch 2"]) -> "Fakes":
+        """The same random numbers for given latents and poses (pitch and yaw, radians)."""
+        given = copy.copy(self)
+        given.latent, given.yaw = latent, pose[:, 1]
+        # an estimate may be beyond the poles, where up is down
+        given.pitch = pose[:, 0].clamp(POLE, math.pi - POLE)
+        given._aim()
+        return given
 
     @property
     def pose(self) -> Float[Tensor, "batch 2"]:

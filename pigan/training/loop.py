@@ -24,11 +24,13 @@ from pigan.models.generator import Generator
 from pigan.progress import Progress
 from pigan.runtime import device_name, peak_memory_mb
 from pigan.training.curriculum import Schedule, schedule
-from pigan.training.state import TrainingState, architecture, describe, load_state, save_state
+from pigan.training.snapshots import FOLDER as SNAPSHOTS
+from pigan.training.snapshots import is_due, keep_until, publish, read_snapshots, save_snapshot
+from pigan.training.state import Counters, TrainingState, architecture, describe, load_state, save_state
 from pigan.training.step import training_step
 
 CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
-# settings that change how training is watched, not what comes out
+# settings that change how training is watched, not what comes out; snapshots do come out
 WATCHING = ("checkpoint_steps", "checkpoint_minutes", "log_steps", "sample_steps")
 # with fp16 the gradient scaler skips a step in which these overflow, and tries smaller ones; the log shows null
 SKIPPED_BY_SCALER = ("r1", "grad_norm_d", "grad_norm_g")
@@ -79,14 +81,16 @@ def train(
 ) -> None:
     """Trains `run.resolution` from where the work directory stands, or from `run.init`, and writes `run.out`.
 
-    Killed at any moment and run again it ends with the same checkpoint, bit for bit on the same device.
+    Killed at any moment and run again it ends with the same checkpoint and snapshots, bit for bit on the same device.
 
     Raises:
-        PiganError: bad starting weights, a loss that is not finite, or a disk that is full.
+        PiganError: bad starting weights or snapshots, a loss that is not finite, or a disk that is full.
         Stopped: a signal arrived and the state is saved.
     """
     stage, training = params.curriculum.stages[f"r{run.resolution}"], params.training
     device = next(state.generator.parameters()).device
+    # rather refused now than when the weights are trained
+    read_snapshots(run.init)
     spent = _resume(params, run, state, key)
     counters = state.counters
     began = time.monotonic() - spent
@@ -119,6 +123,9 @@ def train(
             bar.advance()
             if counters.step % training.sample_steps == 0:
                 draw_samples(state.ema, run.work / "samples" / f"step_{counters.step:07d}.png")
+            # before the checkpoint: whoever resumes from that finds every snapshot up to it
+            if is_due(counters.global_step, training.snapshot_steps):
+                save_snapshot(run.work / SNAPSHOTS, params, state, run.resolution)
             late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
             if received or late or counters.step - saved_step >= training.checkpoint_steps:
                 _save_progress(params, run, state, key, time.monotonic() - began)
@@ -135,18 +142,23 @@ def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
     if progress.exists():
         try:
             description = describe(progress)
-            if description.get("key") == key:
+            counters = Counters(**description["counters"])
+            if description.get("key") != key:
+                print(f"{progress}: belongs to other params, data or starting weights; starting afresh", flush=True)
+            elif not keep_until(run.work / SNAPSHOTS, counters, params.training.snapshot_steps):
+                print(f"{run.work / SNAPSHOTS}: a snapshot is missing; starting afresh", flush=True)
+            else:
                 load_state(progress, state, params)
                 _cut_log(run.work / LOG, state.counters.step)
                 print(
                     f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True
                 )
                 return float(description["seconds"])
-            print(f"{progress}: belongs to other params, data or starting weights; starting afresh", flush=True)
         except PiganError as error:
             print(f"{error}; starting afresh", flush=True)
         progress.unlink()
     (run.work / LOG).unlink(missing_ok=True)
+    shutil.rmtree(run.work / SNAPSHOTS, ignore_errors=True)
     load_state(run.init / CHECKPOINT, state, params)
     state.counters.step = 0
     return 0.0
@@ -163,8 +175,10 @@ def _finish(params: Params, run: Run, state: TrainingState, key: str, seconds: f
     shutil.copyfile(run.work / LOG, run.out / f".{LOG}")
     os.replace(run.out / f".{LOG}", run.out / LOG)
     write_state_json(params, run.arm, run.seed, run.resolution, run.out, state, key, seconds, device)
+    publish(run.out, run.init, run.work / SNAPSHOTS)
     save_checkpoint(run.out / CHECKPOINT, params, state)
     (run.work / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(run.work / SNAPSHOTS, ignore_errors=True)
 
 
 def save_checkpoint(path: Path, params: Params, state: TrainingState) -> None:

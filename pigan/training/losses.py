@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from pigan.models.discriminator import Judgement
+from pigan.models.patchpose import place_of
+from pigan.sections import Adversarial
 
 
 def discriminator_loss(real: Float[Tensor, "batch"], fake: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
-    """E softplus(D(fake)) + E softplus(-D(real))."""
+    """E softplus(D(fake)) + E softplus(-D(real)), which is E -log(1 - p(fake)) + E -log p(real), p = sigmoid(D)."""
     return functional.softplus(fake).mean() + functional.softplus(-real).mean()
 
 
@@ -30,9 +32,16 @@ def top_fraction(logits: Float[Tensor, "batch"], fraction: float) -> Float[Tenso
     return torch.zeros_like(logits, dtype=torch.float32).index_fill(0, best, 1 / count)
 
 
-def generator_loss(fake: Float[Tensor, "batch"], weights: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
-    """Weighted sum of softplus(-D(fake))."""
-    return (functional.softplus(-fake.float()) * weights).sum()
+def generator_loss(
+    fake: Float[Tensor, "batch"], weights: Float[Tensor, "batch"], adversarial: Adversarial = "softplus"
+) -> Float[Tensor, ""]:
+    """Weighted sum of -log p(fake) = softplus(-D(fake)), or with `log` of log(1 - p(fake)) = -softplus(D(fake)).
+
+    The second is the min-max game as it is written (arXiv 1406.2661, equation 1): its gradient fades where the
+    discriminator is sure.
+    """
+    loss = -functional.softplus(fake.float()) if adversarial == "log" else functional.softplus(-fake.float())
+    return (loss * weights).sum()
 
 
 def identity_loss(
@@ -44,11 +53,14 @@ def identity_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared errors of the encoder's latent and pose (pitch, yaw, radians) on generated images, weighted.
 
-    The pose term regresses angles as they are, so it is of no use where yaw goes full circle (authors' code).
+    The pose term regresses angles as they are, so it is of no use where yaw goes full circle (authors' code); that of
+    a patch-pose discriminator regresses the camera's place on the unit sphere, which has no seam.
     """
     total = judged.logit.new_zeros((), dtype=torch.float32)
     if latent_weight and judged.latent is not None:
         total = total + latent_weight * functional.mse_loss(judged.latent.float(), latent)
-    if pose_weight and judged.pose is not None:
+    if pose_weight and judged.place is not None:
+        total = total + pose_weight * functional.mse_loss(judged.place.float(), place_of(pose))
+    elif pose_weight and judged.pose is not None:
         total = total + pose_weight * functional.mse_loss(judged.pose.float(), pose)
     return total

@@ -9,13 +9,15 @@ from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics, choose_numerics
 from pigan.models.discriminator import channels_at
+from pigan.models.patchpose import MAP_SIDE
+from pigan.sections import Model
 
 GB = 1e9
 # of the whole memory, when the params set no limit
 SHARE = 0.8
 # bytes of a sample's random numbers, position, direction, colour, density, depth and weight with their gradients
 SAMPLE_BYTES = 200
-# bytes a point and hidden unit that come and go in backward
+# bytes a point and number passed on by a layer that come and go in backward
 TRANSIENT_BYTES = 12
 # tiles of one shape are so many to an image, since all of a tile is computed when some of it has a gradient
 PARTS = 8
@@ -23,6 +25,8 @@ PARTS = 8
 CPU_POINTS, GPU_POINTS = 1 << 14, 1 << 20
 # copies of the weights: themselves, gradients, two Adam moments, and for the generator two averages
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 6, 4
+# feature maps of a level that backward needs of the patch network: what a block makes and its activation
+PATCH_MAPS = 2
 # feature maps of a block that backward needs (two convolutions, their activations, shortcut, sum), of real and
 # generated images; with R1 those of the real images and of their gradient are kept for the second backward
 BLOCK_MAPS, JUDGED, WITH_R1 = 6, 2, 5
@@ -46,7 +50,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device) -
     """
     numerics = _numerics(params, device)
     without, limit = _without_tiles(params, resolution, batch, numerics), limit_bytes(params, device)
-    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * params.model.hidden
+    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * _passed_on(params.model)
     room = (limit - without) // a_point
     busy = CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
@@ -64,7 +68,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device) -
 def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: torch.device) -> int:
     """About how much memory a training step takes at its peak, weights and optimisers included."""
     numerics = _numerics(params, device)
-    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * params.model.hidden
+    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * _passed_on(params.model)
     return _without_tiles(params, resolution, batch, numerics) + tile.images * tile.points * a_point
 
 
@@ -85,15 +89,16 @@ def limit_bytes(params: Params, device: torch.device) -> int:
 def point_bytes(params: Params, numerics: Numerics) -> int:
     """Bytes that one point's layers keep for backward."""
     layers, hidden, width = params.model.layers + 1, params.model.hidden, numerics.dtype.itemsize
+    passed_on = _passed_on(params.model)
     if numerics.kernel == "triton":
         # an angle and its gradient, of two bytes each
         return 2 * 2 * layers * hidden
     if numerics.kernel == "plain":
-        # the product, the scaled product, the sine's argument
+        # the product, the scaled product, the sine's argument; or the product, its sine and cosine
         return 3 * 4 * layers * hidden
     # the sine's argument and the sine; the heads see it in float32
-    heads = 0 if width == 4 else 2 * 4 * hidden
-    return 2 * width * layers * hidden + heads
+    heads = 0 if width == 4 else 2 * 4 * passed_on
+    return width * layers * (hidden + passed_on) + heads
 
 
 def discriminator_bytes(params: Params, resolution: int, batch: int, width: int) -> int:
@@ -101,6 +106,8 @@ def discriminator_bytes(params: Params, resolution: int, batch: int, width: int)
     config, side, total = params.model.discriminator, resolution, 0
     while side > 1:
         total += BLOCK_MAPS * side**2 * max(channels_at(side, config), channels_at(side // 2, config))
+        if config.kind == "patch-pose" and side >= MAP_SIDE:
+            total += PATCH_MAPS * side**2 * channels_at(side, config)
         side //= 2
     return batch * total * width * (WITH_R1 if params.training.r1_weight > 0 else JUDGED)
 
@@ -110,16 +117,26 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
     model = params.model
     rendering = SAMPLE_BYTES * batch * samples_of(params, resolution)
     hidden, mapping = model.hidden, model.mapping_hidden
-    generator = model.layers * hidden**2 + mapping * (model.mapping_layers * mapping + 2 * (model.layers + 1) * hidden)
-    folded = 2 * 4 * batch * (model.layers + 1) * hidden**2
+    passed_on = _passed_on(model)
+    generator = model.layers * passed_on * hidden + mapping * (
+        model.mapping_layers * mapping + 2 * (model.layers + 1) * hidden
+    )
+    folded = 2 * 4 * batch * (model.layers + 1) * passed_on * hidden
     config, side, weights = model.discriminator, params.curriculum.order[-1].resolution, 0
     while side > 1:
         wide, wider = channels_at(side, config), channels_at(side // 2, config)
         weights += 9 * wide * wider + 9 * wider**2
+        if config.kind == "patch-pose" and side > MAP_SIDE:
+            weights += 16 * wide * wider
         side //= 2
     networks = 4 * (GENERATOR_COPIES * generator + DISCRIMINATOR_COPIES * weights)
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     return networks + folded + max(rendering, judging) + rendering // 4
+
+
+def _passed_on(model: Model) -> int:
+    """Numbers of a point that a hidden layer passes on: two a unit where sine and cosine stand side by side."""
+    return 2 * model.hidden if model.field == "sincos-concat" else model.hidden
 
 
 def _numerics(params: Params, device: torch.device) -> Numerics:

@@ -102,15 +102,20 @@ def save_state(path: Path, state: TrainingState, about: dict[str, Any]) -> None:
         for name, parameter in module.named_parameters():
             moments = optimizer.state.get(parameter, {})
             tensors |= {f"{prefix}.{name}.{moment}": value for moment, value in moments.items()}
+    counters, scaler = vars(state.counters), state.scaler.state_dict()
+    write_tensors(path, tensors, {"counters": counters, "scaler": scaler, **about})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Writes tensors and a description that `describe` reads, atomically; the same ones give the same bytes.
+
+    Raises:
+        PiganError: a tensor is not finite, the disk is full, or no permission.
+    """
     broken = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
     if broken:
         raise PiganError(f"{path}: not saved, {broken} is not finite; lower the learning rates or use fp32")
-    description = {
-        "format": FORMAT,
-        "counters": vars(state.counters),
-        "scaler": state.scaler.state_dict(),
-        **about,
-    }
+    description = {"format": FORMAT, **about}
     # one key: the order of several would differ from run to run
     data = save({name: value.contiguous() for name, value in tensors.items()}, {"pigan": json.dumps(description)})
     with atomic_file(path) as temporary:
@@ -158,7 +163,7 @@ def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, An
 
 
 def load_generator(path: Path, params: Params, weights: str, device: torch.device) -> Generator:
-    """The generator of a checkpoint: `ema`, `ema_slow` or `raw` weights.
+    """The generator of a checkpoint: `ema`, `ema_slow` or `raw` weights; of a snapshot: `ema`.
 
     Raises:
         PiganError: missing, damaged, or made with another architecture.
@@ -167,6 +172,19 @@ def load_generator(path: Path, params: Params, weights: str, device: torch.devic
     generator = Generator(params.model)
     generator.load_state_dict(_read(path, "generator" if weights == "raw" else weights))
     return generator.to(device).requires_grad_(False)
+
+
+def load_discriminator(path: Path, params: Params, device: torch.device) -> Discriminator:
+    """The discriminator of a checkpoint, for judging only.
+
+    Raises:
+        PiganError: missing, damaged, or made with another architecture.
+    """
+    check_architecture(path, describe(path), params)
+    top = params.curriculum.order[-1].resolution
+    discriminator = Discriminator(params.model.discriminator, params.model.z_dim, top)
+    discriminator.load_state_dict(_read(path, "discriminator"))
+    return discriminator.to(device).requires_grad_(False)
 
 
 def check_architecture(path: Path, description: dict[str, Any], params: Params) -> None:

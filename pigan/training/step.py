@@ -5,10 +5,12 @@ A step waits for the device once, to learn how many samples have a gradient; wha
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pigan.config import Params
 from pigan.kernels.choose import choose_dtype
@@ -29,14 +31,30 @@ from pigan.training.losses import (
 from pigan.training.state import TrainingState
 
 
+class Originals(NamedTuple):
+    """Real images that the generator is to render again."""
+
+    images: Float[Tensor, "batch 3 side side"]
+    """-1..1"""
+    pose: Float[Tensor, "batch 2"] | None
+    """Pitch and yaw, radians, where they are known."""
+    random: torch.Generator
+    """The stream of their rays' random numbers."""
+
+
 def training_step(
     state: TrainingState,
     params: Params,
     values: Schedule,
     real: Float[Tensor, "batch 3 side side"],
     seed: int,
+    real_pose: Float[Tensor, "batch 2"] | None = None,
 ) -> dict[str, Tensor]:
-    """Changes `state` by one step on `real` images (-1..1) and returns what was measured, still on the device."""
+    """Changes `state` by one step on `real` images (-1..1) and returns what was measured, still on the device.
+
+    `real_pose` is pitch and yaw (radians) of their cameras; None: the discriminator's encoder tells them, where they
+    are asked for.
+    """
     device, step = real.device, state.counters.global_step
     batch, resolution = len(real), real.shape[-1]
     _set_rates(state.optimizer_generator, values.lr_generator)
@@ -46,8 +64,11 @@ def training_step(
         Fakes(params, resolution, batch, values.density_noise, generator_for(device, seed, "train", step, network))
         for network in ("discriminator", "generator")
     ]
-    measured = discriminator_step(state, params, values, real, fakes[0])
-    measured |= generator_step(state, params, values, fakes[1])
+    originals = None
+    if params.training.reconstruction_weight > 0:
+        originals = Originals(real, real_pose, generator_for(device, seed, "train", step, "reconstruction"))
+    measured = discriminator_step(state, params, values, real, fakes[0], real_pose)
+    measured |= generator_step(state, params, values, fakes[1], originals)
     state.scaler.update()
     update_ema(state.ema, state.generator, params.training.ema_decay, step)
     update_ema(state.ema_slow, state.generator, params.training.ema_slow_decay, step)
@@ -58,7 +79,12 @@ def training_step(
 
 
 def discriminator_step(
-    state: TrainingState, params: Params, values: Schedule, real: Float[Tensor, "batch 3 side side"], fakes: Fakes
+    state: TrainingState,
+    params: Params,
+    values: Schedule,
+    real: Float[Tensor, "batch 3 side side"],
+    fakes: Fakes,
+    real_pose: Float[Tensor, "batch 2"] | None = None,
 ) -> dict[str, Tensor]:
     """One update of the discriminator, with R1 on the real images."""
     training, judge = params.training, state.discriminator
@@ -67,8 +93,8 @@ def discriminator_step(
     fade = _fade(values, real.device)
     with _autocast(params, real.device):
         # R1 differentiates twice, which compiled code cannot
-        judged_real = judge(_laid_out(real), fade)
-        judged_fake = _judging(params)(judge, _laid_out(fake), fade)
+        judged_real = judge(_laid_out(real), fade, real_pose)
+        judged_fake = _judging(params)(judge, _laid_out(fake), fade, fakes.pose)
     loss = discriminator_loss(judged_real.logit.float(), judged_fake.logit.float())
     penalty = torch.zeros((), device=real.device)
     if training.r1_weight > 0:
@@ -88,23 +114,56 @@ def discriminator_step(
     }
 
 
-def generator_step(state: TrainingState, params: Params, values: Schedule, fakes: Fakes) -> dict[str, Tensor]:
-    """One update of the generator: sampled and judged first, then differentiated where that has a gradient."""
+def generator_step(
+    state: TrainingState, params: Params, values: Schedule, fakes: Fakes, originals: Originals | None = None
+) -> dict[str, Tensor]:
+    """One update of the generator, by what the discriminator says of `fakes`, and by `originals` rendered again."""
+    state.optimizer_generator.zero_grad(set_to_none=True)
+    measured = _adversarial(state, params, values, fakes)
+    if originals is not None:
+        measured["loss_reconstruction"] = _reconstruction(state, params, values, originals)
+    norm = _update(state, state.optimizer_generator, state.generator, params.training.grad_clip)
+    return measured | {"grad_norm_g": norm}
+
+
+def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: Fakes) -> dict[str, Tensor]:
+    """Gradients of the generator: sampled and judged first, then differentiated where that has a gradient."""
     training, judge, generator = params.training, state.discriminator, state.generator
     samples = fakes.samples(generator)
     # the gradient of the loss stops at the samples, and at the discriminator, which only passes it on here
     rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
     judge.requires_grad_(False)
     with _autocast(params, rgb.device):
-        judged = _judging(params)(judge, _laid_out(as_images(fakes.colours(samples))), _fade(values, rgb.device))
+        images, fade = _laid_out(as_images(fakes.colours(samples))), _fade(values, rgb.device)
+        judged = _judging(params)(judge, images, fade, fakes.pose)
     judge.requires_grad_(True)
-    loss = generator_loss(judged.logit, top_fraction(judged.logit, values.topk))
+    loss = generator_loss(judged.logit, top_fraction(judged.logit, values.topk), training.adversarial)
     identity = identity_loss(judged, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight)
-    towards_rgb, towards_density = torch.autograd.grad(state.scaler.scale(loss + identity), (rgb, density))
-    state.optimizer_generator.zero_grad(set_to_none=True)
-    fakes.backward(generator, samples.depths, towards_rgb, towards_density)
-    norm = _update(state, state.optimizer_generator, generator, training.grad_clip)
-    return {"loss_g": loss.detach(), "loss_pose": identity.detach(), "grad_norm_g": norm}
+    towards = torch.autograd.grad(state.scaler.scale(loss + identity), (rgb, density))
+    fakes.backward(generator, samples.depths, *towards)
+    return {"loss_g": loss.detach(), "loss_pose": identity.detach()}
+
+
+def _reconstruction(state: TrainingState, params: Params, values: Schedule, originals: Originals) -> Tensor:
+    """Adds the weighted gradients of the squared error of real images, encoded and rendered again; returns the error.
+
+    Latents, and poses that are not known, are what the discriminator's encoder sees in the images. It does not learn
+    from this: it learns from generated images, whose latents and poses are known, so that it cannot agree with the
+    generator upon latents that are unlike those that images are generated from.
+    """
+    real, pose = originals.images, originals.pose
+    with torch.no_grad(), _autocast(params, real.device):
+        judged = _judging(params)(state.discriminator, _laid_out(real), _fade(values, real.device), pose)
+    assert judged.latent is not None and judged.pose is not None
+    # with noise on the density, as always: where nothing is dense yet there is no gradient without it
+    drawn = Fakes(params, real.shape[-1], len(real), values.density_noise, originals.random)
+    again = drawn.of(judged.latent.float(), judged.pose.float() if pose is None else pose)
+    samples = again.samples(state.generator)
+    rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
+    error = functional.mse_loss(as_images(again.colours(samples)), real)
+    weighted = state.scaler.scale(params.training.reconstruction_weight * error)
+    again.backward(state.generator, samples.depths, *torch.autograd.grad(weighted, (rgb, density)))
+    return error.detach()
 
 
 def _update(state: TrainingState, optimizer: torch.optim.Adam, module: nn.Module, clip: float) -> Tensor:
@@ -130,7 +189,10 @@ def _fade(values: Schedule, device: torch.device) -> Float[Tensor, ""] | None:
     return torch.full((), values.fade, device=device) if values.fade < 1 else None
 
 
-Judging = Callable[[Discriminator, Float[Tensor, "batch 3 side side"], Float[Tensor, ""] | None], Judgement]
+Judging = Callable[
+    [Discriminator, Float[Tensor, "batch 3 side side"], Float[Tensor, ""] | None, Float[Tensor, "batch 2"] | None],
+    Judgement,
+]
 
 
 def _judging(params: Params) -> Judging:
@@ -143,10 +205,13 @@ def _compiled_judging() -> Judging:
 
 
 def judge_images(
-    judge: Discriminator, images: Float[Tensor, "batch 3 side side"], fade: Float[Tensor, ""] | None
+    judge: Discriminator,
+    images: Float[Tensor, "batch 3 side side"],
+    fade: Float[Tensor, ""] | None,
+    pose: Float[Tensor, "batch 2"] | None,
 ) -> Judgement:
     """A function that can be compiled once for all discriminators."""
-    return judge(images, fade)
+    return judge(images, fade, pose)
 
 
 def _set_rates(optimizer: torch.optim.Adam, rate: float) -> None:

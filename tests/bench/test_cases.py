@@ -10,7 +10,7 @@ from pigan.bench.host_cases import data_case, fid_case, official_item, plain_fre
 from pigan.bench.scaling import scaling_points
 from pigan.bench.step_cases import discriminator_case, judging_run, share_with_gradient, step_case
 from pigan.bench.subject import Way, own_subject
-from pigan.evaluation.fidelity import frechet_distance, statistics
+from pigan.evaluation.frechet import frechet_distance, statistics
 from pigan.progress import Progress
 from pigan.report.speed import Machine
 
@@ -34,7 +34,7 @@ def with_field(params, kind, hierarchical=True):
     return params.model_copy(update={"model": params.model.model_copy(update=changes)})
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_every_field_is_measured_with_its_error(tiny_params, kind):
     subject = own_subject(with_field(tiny_params, kind), CPU, quick=True)
     for make, most in ((field_case, 1e-5), (render_case, 1e-4)):
@@ -58,6 +58,19 @@ def test_discriminator_and_whole_steps(tiny_params):
     for row in (judged, step):
         assert 0 < row.error < 1e-4 and 0 < row.reference_error < 1e-4
     assert step.peak_mb < step.reference_peak_mb  # tiles keep less than whole batches
+
+
+def test_other_reading_of_the_paper_too(tiny_params):
+    judge = tiny_params.model.discriminator.model_copy(update={"kind": "patch-pose"})
+    model = tiny_params.model.model_copy(update={"field": "sincos-concat", "discriminator": judge})
+    changes = {"adversarial": "log", "pose_weight": 1.0, "latent_weight": 1.0, "reconstruction_weight": 1.0}
+    training = tiny_params.training.model_copy(update=changes)
+    params = tiny_params.model_copy(update={"model": model, "training": training})
+    subject = own_subject(params, CPU, quick=True)
+    for case in (discriminator_case(subject, WAYS[:1], CPU), step_case(subject, 8, WAYS[:1], CPU)):
+        (row,) = rows_of(case)
+        assert 0 < row.error < 1e-4 and 0 < row.reference_error < 1e-4
+    judging_run(params, 8, 2, CPU)()
 
 
 def test_without_encoder_too(tiny_params):

@@ -16,7 +16,7 @@ from pigan.bench.counting import (
     points_of,
     step_count,
 )
-from pigan.bench.plain_discriminator import PlainDiscriminator
+from pigan.bench.plain_discriminator import plain_discriminator
 from pigan.bench.reference import plain_field
 from pigan.kernels.choose import EXACT, field_of
 from pigan.models.discriminator import Discriminator
@@ -64,11 +64,11 @@ def asked(model):
 
 
 @pytest.mark.parametrize("way", ["plain", "folded"])
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_field(model, way, kind):
     model = model.model_copy(update={"field": kind})
     generator, points, directions, code = asked(model)
-    if kind == "concat-siren":
+    if "concat" in kind:
         code = code.detach()  # a latent has no gradient
 
     def evaluate():
@@ -101,11 +101,13 @@ def test_folded_field_moves_about_half_as_much(model):
 
 
 @pytest.mark.parametrize("plain", [True, False])
-@pytest.mark.parametrize("kind", ["progressive", "ccs", "strided"])
+@pytest.mark.parametrize("kind", ["progressive", "ccs", "strided", "patch-pose"])
 def test_discriminator(paper_model, kind, plain):
     config = paper_model.discriminator.model_copy(update={"kind": kind, "width": 0.25, "max_channels": 100})
-    judge = (PlainDiscriminator if plain else Discriminator)(config, 4, 32)
+    judge = (plain_discriminator if plain else Discriminator)(config, 4, 32)
     fade = 1.0 if plain else None
+    # patch-pose is its own reference, without coordinates to join
+    plain = plain and kind != "patch-pose"
     real, fake = (torch.rand(IMAGES, 3, 32, 32) for _ in range(2))
 
     def forward():

@@ -34,8 +34,8 @@ def test_every_stage_of_every_preset_is_estimated(measured):
     expected = [(name, link.name) for name in presets.NAMES for link in preset_params(name).curriculum.order]
     assert [(row.preset, row.stage) for row in rows] == expected
     assert all(row.hours > 0 and row.memory_gb > 0 and row.images_per_second > 0 for row in rows)
-    # two sizes of field; of the discriminators every side up to the limit
-    assert [made[1] for made in measured if made[0] == "field"] == [64, 256]
+    # three sizes of field; of the discriminators every side up to the limit
+    assert [made[1] for made in measured if made[0] == "field"] == [64, 256, 128]
     assert len(measured) == len(set(measured)) and max(made[2] for made in measured) == estimate.SIDE_CPU
 
 

@@ -129,7 +129,7 @@ def test_discriminator_judges_as_pigans_does(tiny_params, kind, encoder, fade):
             assert (got is None and expected is None) or torch.allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_field_is_the_papers_in_double_precision_too(tiny_params, kind):
     generator = Generator(tiny_params.model.model_copy(update={"field": kind})).double()
     points, directions = torch.rand(2, 9, 3).double(), torch.rand(2, 9, 3).double()
@@ -138,6 +138,24 @@ def test_field_is_the_papers_in_double_precision_too(tiny_params, kind):
         plain_field(generator.field, points, directions, code), generator(points, directions, code), strict=True
     ):
         assert got.dtype == torch.float64 and torch.allclose(got, expected)
+
+
+def test_other_reading_of_the_paper_has_the_same_steps(params):
+    """Opacities, patches and poses, the log loss; without the reconstruction, which the reference does not have."""
+    judge = params.model.discriminator.model_copy(update={"kind": "patch-pose"})
+    model = params.model.model_copy(update={"field": "sincos-concat", "discriminator": judge})
+    training = params.training.model_copy(update={"adversarial": "log"})
+    params = params.model_copy(update={"model": model, "training": training})
+    (state, plain), real, fakes, values = both(params), real_images(), fakes_of(params, "d"), values_of(params)
+    draws = draws_of(fakes)
+    discriminator_step(state, params, values, real, fakes)
+    plain_discriminator_step(plain, params, values, real, plain_fakes(plain, params, draws, 8), draws)
+    assert distance(gradient(state.discriminator), gradient(plain.discriminator)) < 1e-5
+    (state, plain), fakes = both(params), fakes_of(params, "g")
+    ours = generator_step(state, params, values, fakes)
+    theirs = plain_generator_step(plain, params, values, draws_of(fakes), 8)
+    assert theirs == pytest.approx(float(ours["loss_g"] + ours["loss_pose"]), rel=1e-5)
+    assert distance(gradient(state.generator), gradient(plain.generator)) < 1e-5
 
 
 @pytest.mark.parametrize("background", ["none", "last", "white"])

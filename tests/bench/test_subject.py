@@ -57,6 +57,11 @@ def test_demo_is_measured_whole():
     assert list(demo.steps) == [16, 32] and min(demo.steps.values()) >= 4 and not demo.notes
 
 
+def test_what_the_reference_does_not_have_is_left_out_and_told():
+    own = own_subject(preset_params("seed-card"), CPU, quick=True)
+    assert own.params.training.reconstruction_weight == 0 and "without the reconstruction loss" in own.notes[0]
+
+
 def test_processor_without_16_bits_has_the_exact_paths_and_says_why(monkeypatch):
     had(monkeypatch, bf16="no bf16 here")
     ways, notes = ways_of(preset_params("celeba"), CPU, quick=False, gradients=True)

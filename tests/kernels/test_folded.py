@@ -72,7 +72,7 @@ def test_folded_weights_of_one_image_are_a_plain_siren(tiny_params):
     )
 
 
-@pytest.mark.parametrize("kind", ["concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_ablation_fields_fold_exactly_too(paper_model, kind):
     model = paper_model.model_copy(update={"field": kind, "hidden": 32, "layers": 3})
     generator, z, points, directions = paper_inputs(model)
@@ -83,7 +83,7 @@ def test_ablation_fields_fold_exactly_too(paper_model, kind):
     assert float((got - expected).norm() / expected.norm()) < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
     model = tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": True})
     generator = Generator(model)
@@ -92,6 +92,18 @@ def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
     directions = torch.nn.functional.normalize(torch.randn(1, 6, 3), dim=-1)
     rgb, _ = evaluate(points, directions)
     assert torch.allclose(rgb, rgb[:, :1].expand_as(rgb))
+
+
+@pytest.mark.parametrize("kind", ["concat-relu", "sincos-concat"])
+def test_ablation_fields_in_16_bits_and_in_tiles(paper_model, kind):
+    model = paper_model.model_copy(update={"field": kind, "hidden": 32, "layers": 3, "features": 16})
+    generator, z, points, directions = paper_inputs(model)
+    _, rgb64, density64 = reference(generator, z, points, directions)
+    for numerics, most in ((EXACT, 1e-5), (BF16, 0.1)):
+        with torch.no_grad():
+            rgb, density = field_of(generator, z, numerics)(points, directions)
+        assert (rgb - rgb64).abs().max() < most
+        assert (density - density64).abs().max() < most * (1 + density64.std().item())
 
 
 def gpu_gradient_error(model, numerics):

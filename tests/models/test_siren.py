@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pigan.models.generator import Generator, seen_directions
-from pigan.models.siren import ConcatSirenField, FilmSirenField, ReluField, positional_encoding
+from pigan.models.siren import ConcatReluField, ConcatSirenField, FilmSirenField, ReluField, positional_encoding
 from pigan.sections import Model
 
 
@@ -62,7 +62,7 @@ def test_paper_network_has_the_published_size(paper_model):
     assert len(list(generator.parameters())) == 30
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe"])
+@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
 def test_every_field_gives_colours_and_depends_on_its_code(tiny_params, kind):
     model = tiny_params.model.model_copy(update={"field": kind})
     generator = Generator(model)
@@ -94,6 +94,19 @@ def test_relu_field_with_a_zero_code_is_a_plain_network():
         x = torch.relu(layer(x))
     _, density = field(point, direction, torch.zeros(1, field.code_size))
     assert torch.allclose(density, field.density_head(x)[..., 0], atol=1e-6)
+
+
+def test_field_with_neither_part_is_a_relu_network_of_encoded_position_and_latent():
+    field = ConcatReluField(4, 8, 2, coordinate_scale=3.0)
+    z, point = torch.randn(2, 4), torch.rand(2, 3, 3)
+    direction = torch.tensor([0.0, 0, -1]).expand(2, 3, 3)
+    x = torch.cat((positional_encoding(3 * point, 6), z[:, None].expand(2, 3, 4)), dim=-1)
+    for layer in field.relu.layers:
+        x = torch.relu(layer(x))
+    rgb, density = field(point, direction, z)
+    assert torch.allclose(density, field.relu.density_head(x)[..., 0], atol=1e-6)
+    x = torch.relu(field.relu.colour_layer(torch.cat((direction, x), dim=-1)))
+    assert torch.allclose(rgb, torch.sigmoid(field.relu.colour_head(x)), atol=1e-6)
 
 
 def test_positional_encoding_of_a_known_point():

@@ -62,12 +62,37 @@ def test_two_half_transparent_layers():
     assert weights.tolist() == pytest.approx([0.5, 0, 0.25, 0], abs=1e-9)
 
 
-def test_gradients_are_those_of_finite_differences():
+def test_opacities_are_the_alphas_whatever_the_distance_of_samples():
+    raw = torch.logit(torch.tensor([0.5, 0.2, 0.75, 0.1], dtype=torch.float64))
+    expected = [0.5, 0.5 * 0.2, 0.5 * 0.8 * 0.75, 0.5 * 0.8 * 0.25 * 0.1]
+    for depths in (DEPTHS, 100 * DEPTHS):
+        assert render_weights(raw, depths, "sigmoid").tolist() == pytest.approx(expected)
+    rgb = torch.rand((4, 3), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    seen = composite(rgb, raw, DEPTHS, "sigmoid", "white")
+    left = 0.5 * 0.8 * 0.25 * 0.9
+    assert float(seen.opacity) == pytest.approx(1 - left)
+    front_to_back = sum(weight * colour for weight, colour in zip(expected, rgb, strict=True)) + left
+    assert torch.allclose(seen.colour, front_to_back)
+    assert float(seen.distance) == pytest.approx(sum(np.array(expected) * DEPTHS.numpy()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=arrays.arrays(np.float32, (4,), elements=st.floats(-60, 60, width=32)))
+def test_every_opacity_has_a_gradient_unless_it_is_hidden(raw):
+    density = torch.tensor(raw, requires_grad=True)
+    weights = render_weights(density, DEPTHS.float(), "sigmoid")
+    assert bool(torch.isfinite(weights).all()) and weights.sum().item() <= 1 + 1e-6
+    (gradient,) = torch.autograd.grad(weights[0], density)
+    assert float(gradient[0]) > 0 or raw[0] > 16
+
+
+@pytest.mark.parametrize("activation", ["softplus", "sigmoid"])
+def test_gradients_are_those_of_finite_differences(activation):
     rgb = torch.rand((2, 4, 3), generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
     density = torch.tensor([[1.0, 2.0, 0.5, -1.0], [0.3, -2.0, 4.0, -0.5]], dtype=torch.float64, requires_grad=True)
 
     def colour_and_distance(rgb, density):
-        seen = composite(rgb, density, DEPTHS.expand(2, 4), "softplus", "white")
+        seen = composite(rgb, density, DEPTHS.expand(2, 4), activation, "white")
         return seen.colour, seen.distance
 
     assert torch.autograd.gradcheck(colour_and_distance, (rgb, density))

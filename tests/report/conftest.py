@@ -120,20 +120,79 @@ def write_training(params: Params, folder: Path, arm: str, seed: int) -> None:
         (target / "state.json").write_text(json.dumps(state))
 
 
+def write_evaluated(folder: Path, arm: str, seed: int, side: int) -> None:
+    """The pictures of the evaluation: neighbours, and inverted views with their depth."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng([seed, len(arm), 5])
+    looks = [(rng.uniform(0.1, 1, 3), rng.uniform(0, 6.28), 1.0) for _ in range(8)]
+    near = [[blob(look[0] * shade, look[1], 1.0, side)[0] for shade in (1.0, 0.9, 0.8, 0.7)] for look in looks[:4]]
+    grid_of(near).save(folder / "neighbours.png")
+    seen = [blob(*look, side) for look in looks]
+    grey = [np.nan_to_num((1.5 - part[1]) * 170).clip(0, 255).astype(np.uint8)[..., None].repeat(3, 2) for part in seen]
+    images = [part[0] for part in seen]
+    grid_of([images, images, grey, grey, [image // 4 for image in grey]]).save(folder / "inversion.png")
+
+
+def image_numbers(extractor: str, bad: dict[int, float], larger: float) -> dict[str, float | None]:
+    """The image metrics of one extractor."""
+    values: dict[str, float | None] = {"fid": 41.7 + 60 * bad[0], "fid_infinity": 37.2 + 60 * bad[0], "fid_real": 12.3}
+    values |= {"kid": 0.0213 + 0.05 * bad[1], "kid_std": 0.0021, "precision": 0.62 - 0.3 * bad[2]}
+    values |= {"recall": 0.21 + 0.1 * bad[3], "memorisation": 0.52 + 0.02 * bad[0]}
+    values |= {"fid_depth": 61.2 + 40 * bad[5], "kid_depth": 0.041 + 0.03 * bad[5]}
+    if extractor in ("efficientnet_lite0", "inception"):
+        values["inception_score"] = 2.31 - 0.4 * bad[1]
+    return {f"{stem}_{extractor}": value * (larger if "fid" in stem else 1) for stem, value in values.items() if value}
+
+
+def shape_numbers(bad: dict[int, float]) -> dict[str, float | None]:
+    """The metrics of shape and views."""
+    values: dict[str, float | None] = {"reprojection_error": 0.031 + 0.02 * bad[4]}
+    values |= {"depth_reprojection_error": 0.017 + 0.01 * bad[5], "depth_consistency": 0.0114 + 0.01 * bad[5]}
+    values |= {"depth_variance": 0.00213 + 0.001 * bad[6], "hollow_share": 0.083 + 0.2 * bad[6]}
+    values |= {"visible_share": 0.81, "empty_rays": 0.71 + 0.05 * bad[6], "empty_rays_real": 0.742}
+    values |= {"inversion_psnr": 21.4 - 5 * bad[0], "depth_rmse": 0.0213 + 0.02 * bad[4]}
+    values |= {"depth_abs_rel": 0.0151 + 0.01 * bad[4], "depth_delta": 0.998 - 0.01 * bad[4]}
+    values |= {"depth_zscore_mse": 0.31 + 0.4 * bad[5], "normal_error": 27.3 + 20 * bad[5]}
+    values |= {"pose_error_generated": 8.1 + 9 * bad[2], "pose_error_real": 10.4 + 9 * bad[2]}
+    return values | {"identity_similarity": None, "depth_estimated_zscore_mse": None}
+
+
 def write_metrics(params: Params, path: Path, arm: str, seed: int) -> None:
-    """metrics.json with its protocol."""
+    """metrics.json with intervals, curve and protocol."""
     rng = np.random.default_rng([seed, len(arm), 3])
-    name, level = params.evaluate.extractor, QUALITY.get(arm, 0.5)
+    names, level = params.evaluate.extractors, QUALITY.get(arm, 0.5)
     bad = dict(enumerate(level + rng.uniform(-0.06, 0.06, 7)))
-    metrics: dict[str, Any] = {f"fid_{name}": 41.7 + 60 * bad[0], f"kid_{name}": 0.0213 + 0.05 * bad[1]}
-    metrics |= {f"kid_std_{name}": 0.0021, f"precision_{name}": 0.62 - 0.3 * bad[2]}
-    metrics |= {f"recall_{name}": 0.21 + 0.1 * bad[3]}
-    metrics |= {"reprojection_error": 0.031 + 0.02 * bad[4], "depth_consistency": 0.0114 + 0.01 * bad[5]}
-    metrics |= {"depth_variance": 0.00213 + 0.001 * bad[6], "seconds": 38.2}
-    protocol = {"extractor": name, "weights_sha256": "ab" * 32, "real_images": 1024, "fake_images": 512}
-    protocol |= {"resolution": 32, "filter": "lanczos", "protocol": "clean", "truncation": 1.0, "weights": "ema"}
+    metrics: dict[str, Any] = {}
+    for number, extractor in enumerate(names):
+        metrics |= image_numbers(extractor, bad, 1 + 4 * number)
+    metrics |= shape_numbers(bad)
+    known = {key: value for key, value in metrics.items() if value is not None}
+    metrics["intervals"] = {
+        key: [value * 0.96, value * 1.05] for key, value in known.items() if not key.startswith(("fid_real", "kid_std"))
+    }
+    metrics["curve"] = [
+        {
+            "step": step,
+            "images_seen": seen,
+            "resolution": side,
+            "images": 128,
+            f"fid_{names[0]}": 60 + 260 * np.exp(-seen / 4e3) + 60 * level,
+            f"kid_{names[0]}": 0.03 + 0.04 * level + 700 / (seen + 2e3),
+        }
+        for step, seen, side in [(200, 3200, 16), (600, 9600, 16), (1000, 15_200, 32), (1400, 18_400, 32)]
+    ]
+    metrics["seconds"] = 38.2
+    protocol: dict[str, Any] = {"extractor": names[0], "protocol": "clean", "resolution": 32, "filter": "lanczos"}
+    protocol["extractors"] = {name: {"weights_sha256": f"{number}b" * 32} for number, name in enumerate(names)}
+    protocol |= {"real_images": 1024, "fake_images": 512, "truncation": 1.0, "weights": "ema", "half_samples": 50}
     protocol |= {"seed": 0, "kid_subsets": 50, "kid_subset_size": 256, "neighbours": 3, "dataset_sha256": "cd" * 32}
+    camera = params.camera.model_dump()
+    protocol["sampling"] = {"weights": "ema", "truncation": 1.0, "camera": camera, "background": "white", "samples": 8}
     protocol |= {"checkpoint_sha256": f"{len(arm):02x}{seed:02x}" * 16, "torch": "2.15.0", "device": "cpu"}
+    protocol["notes"] = [
+        "identity_similarity is null: evaluate.face_embedder is <null>",
+        "depth_estimated_zscore_mse is null: evaluate.depth_estimator is null",
+    ]
     path.write_text(json.dumps(metrics | {"protocol": protocol}))
 
 
@@ -246,6 +305,7 @@ def write_tree(params: Params, root: Path, side: int = 16) -> tuple[Path, Path]:
             folder = runs / arm / f"seed{seed}"
             write_training(params, folder, arm, seed)
             write_generated(folder / "generated", arm, seed, side)
+            write_evaluated(folder / "evaluated", arm, seed, side)
             write_metrics(params, folder / "metrics.json", arm, seed)
     write_speed(made_up_speed(), runs / "speed.json")
     return data, runs

@@ -100,3 +100,62 @@ def test_null_metric_is_not_a_number(demo: Params, run_tree: Tree) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"depth_variance": None}))
     value = collect(demo, data, runs).main.metrics["depth_variance"]
     assert value != value
+
+
+def change_metrics(runs: Path, arm: str, **values: object) -> None:
+    """Other values in an arm's metrics.json; what is `...` is removed."""
+    path = runs / arm / "seed0" / "metrics.json"
+    found = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in found.items() if value is not ...}))
+
+
+def test_intervals_and_curve_are_read(demo: Params, run_tree: Tree) -> None:
+    main = collect(demo, *run_tree(demo)).main
+    low, high = main.intervals["depth_rmse"]
+    assert low < main.metrics["depth_rmse"] < high
+    assert "fid_real_efficientnet_lite0" not in main.intervals
+    assert main.curve["images_seen"].tolist() == [3200, 9600, 15_200, 18_400]
+    assert (main.curve["fid_efficientnet_lite0"].diff().dropna() < 0).all()
+    assert set(main.curve["arm"]) == {"baseline"}
+
+
+def test_older_metrics_have_neither_intervals_nor_curve(demo: Params, run_tree: Tree) -> None:
+    data, runs = run_tree(demo)
+    change_metrics(runs, "baseline", intervals=..., curve=...)
+    main = collect(demo, data, runs).main
+    assert main.intervals == {}
+    assert len(main.curve) == 0
+
+
+def test_interval_without_ends_is_none(demo: Params, run_tree: Tree) -> None:
+    data, runs = run_tree(demo)
+    change_metrics(runs, "baseline", intervals={"a": None, "b": [None, None], "c": [1, 2]})
+    assert collect(demo, data, runs).main.intervals == {"c": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("broken", [{"intervals": {"a": [1]}}, {"intervals": 3}, {"curve": [{"step": 1}]}])
+def test_broken_intervals_and_curves_are_one_line(demo: Params, run_tree: Tree, broken: dict[str, object]) -> None:
+    data, runs = run_tree(demo)
+    change_metrics(runs, "concat", **broken)
+    with pytest.raises(PiganError, match=r"concat/seed0/metrics\.json: .*run pigan evaluate") as caught:
+        collect(demo, data, runs)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_extractor_of_the_params_is_needed(params_with: Callable[..., Params], run_tree: Tree) -> None:
+    data, runs = run_tree(params_with())
+    params = params_with(evaluate={"extractors": ["efficientnet_lite0", "dinov2"]})
+    with pytest.raises(PiganError, match="holds no fid_dinov2, the metric that params"):
+        collect(params, data, runs)
+
+
+def test_pictures_come_from_generating_and_evaluating(demo: Params, run_tree: Tree) -> None:
+    main = collect(demo, *run_tree(demo)).main
+    found = {name: main.picture(name) for name in ("samples.png", "neighbours.png", "inversion.png", "nothing.png")}
+    folders = {name: path.parent.name if path else None for name, path in found.items()}
+    assert folders == {
+        "samples.png": "generated",
+        "neighbours.png": "evaluated",
+        "inversion.png": "evaluated",
+        "nothing.png": None,
+    }

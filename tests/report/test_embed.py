@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from pigan.report.embed import contact_sheet, data_uri, image_uri, inline_svg
-from pigan.report.figures import INK, smooth
+from pigan.report.figures import INK
 from pigan.report.provenance import git_commit
+from pigan.report.runfigures import smooth
 
 
 def test_image_survives_the_address() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -52,7 +53,9 @@ def seeds_folder(params_with: MakeParams, run_tree: Tree, tmp_path_factory: pyte
 
 def test_report_writes_exactly_the_declared_files(folder: Path, demo: Params) -> None:
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert written == set(report_files(demo))
+    inversions = {f"figures/inversion_{arm}.png" for arm in demo.arms}
+    assert written == set(report_files(demo)) | inversions
+    assert "figures/neighbours_concat.png" in report_files(demo)
 
 
 def test_page_asks_for_nothing_outside_itself(page: str) -> None:
@@ -70,7 +73,7 @@ def test_page_has_video_explorer_and_alt_texts(page: str) -> None:
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
     assert tags.count("video") == 1
-    assert tags.count("svg") == 11
+    assert tags.count("svg") == 13
     assert len(elements.with_attribute("data-explorer")) == 1
     # the explorer's sprite is described by its frame
     silent = [a for tag, a in elements.found if tag == "img" and not a.get("alt")]
@@ -94,8 +97,11 @@ def test_numbers_of_the_page_are_those_of_the_tables(which: str, request: pytest
     cells = Elements((report / "report.html").read_text(encoding="utf-8")).with_attribute("data-value")
     columns = {name.removesuffix("_mean") for name in ablation.columns if name.endswith("_mean")}
     assert columns == {cell["data-metric"] for cell in cells}
-    # main arm's table, one cell an arm, one cell a run
-    assert len(cells) == len(columns) * (1 + len(ablation) + len(metrics))
+    shown = {(cell["data-metric"], cell["data-arm"]) for cell in cells if "data-seed" not in cell}
+    assert shown == {(metric, arm) for metric in columns for arm in ablation.index}
+    by_run = {(cell["data-arm"], cell["data-seed"]) for cell in cells if "data-seed" in cell}
+    # with one seed the table by arm has every run
+    assert by_run == (set(metrics.index) if len(metrics) > len(ablation) else set())
     for cell in cells:
         if "data-seed" in cell:
             expected = metrics[cell["data-metric"]][cell["data-arm"], cell["data-seed"]]
@@ -104,10 +110,63 @@ def test_numbers_of_the_page_are_those_of_the_tables(which: str, request: pytest
         assert cell["data-value"] == expected
 
 
-def test_one_seed_has_no_spread_and_says_so(page: str) -> None:
+def test_one_seed_has_an_interval_and_no_spread(page: str, folder: Path) -> None:
     assert "One seed: differences may be noise." in page
     assert 'class="spread"' not in page
     assert "Published" not in page
+    intervals = pd.read_csv(folder / "tables" / "intervals.csv").set_index(["arm", "metric"])
+    row = intervals.loc[("baseline", "fid_efficientnet_lite0")]
+    assert f'{row["value"]:.1f}</span> <span class="interval">[{row["low"]:.1f}, {row["high"]:.1f}]</span>' in page
+    assert "It says nothing about training again with another seed." in page
+    assert "real against real 12.3 at equal counts" in page
+
+
+def test_page_has_two_tables_of_arms_and_what_was_not_measured(page: str) -> None:
+    for title in ("Image quality", "Shape and views"):
+        assert f"<h3>{title}</h3>" in page
+    assert page.count('<table class="wide metrics">') == 2
+    assert "Not measured: Identity similarity (evaluate.face_embedder is &lt;null&gt;)" in page
+    assert "<null>" not in page
+
+
+def test_page_shows_neighbours_inversions_and_the_curve(page: str) -> None:
+    alts = [a["alt"] for tag, a in Elements(page).found if tag == "img"]
+    assert sum("training images most like it" in alt for alt in alts) == 4
+    assert sum("held-out views" in alt for alt in alts) == 1
+    assert "Nearest training images of the other arms" in page
+    assert "scale and shift fitted, in the same colours" in page
+    assert "Measured on 128 images a snapshot" in page
+
+
+def test_further_extractor_has_a_table_of_its_own(params_with: MakeParams, run_tree: Tree, tmp_path: Path) -> None:
+    params = params_with(evaluate={"extractors": ["efficientnet_lite0", "dinov2"]})
+    data, runs = run_tree(params)
+    text = make_report(params, data, runs, tmp_path / "out").read_text(encoding="utf-8")
+    assert "<h3>Image quality, DINOv2</h3>" in text
+    tables = re.findall(r'<table class="wide metrics">.*?</table>', text, flags=re.S)
+    with_both = [table for table in tables if "fid_dinov2" in table and "fid_efficientnet_lite0" in table]
+    assert len(tables) == 3 and not with_both
+
+
+def test_older_metrics_make_a_report(demo: Params, run_tree: Tree, tmp_path: Path) -> None:
+    data, runs = run_tree(demo)
+    kept = ["fid_efficientnet_lite0", "kid_efficientnet_lite0", "kid_std_efficientnet_lite0", "seconds", "protocol"]
+    kept += ["precision_efficientnet_lite0", "recall_efficientnet_lite0", "reprojection_error", "depth_variance"]
+    for path in runs.glob("*/seed0/metrics.json"):
+        values = {key: value for key, value in json.loads(path.read_text()).items() if key in kept}
+        values["protocol"]["notes"] = []
+        path.write_text(json.dumps(values))
+        shutil.rmtree(path.parent / "evaluated")
+    out = make_report(demo, data, runs, tmp_path / "out")
+    text = out.read_text(encoding="utf-8")
+    for absent in ('class="interval"', "Metrics along training", "Nearest training images", "met by the generator"):
+        assert absent not in text
+    assert "Not measured" not in text and "real against real" not in text
+    assert "Whisker" not in text
+    # the files are there all the same, for the engines
+    assert "not measured" in (out.parent / "figures" / "curve.svg").read_text(encoding="utf-8")
+    assert "not measured" in (out.parent / "figures" / "geometry.svg").read_text(encoding="utf-8")
+    assert (out.parent / "tables" / "curve.csv").read_text() == "arm,seed,step,images_seen,resolution,images\n"
 
 
 def test_several_seeds_show_their_spread_and_the_published_figure(seeds_folder: Path) -> None:
@@ -166,16 +225,19 @@ def test_single_arm_needs_no_comparison(params_with: MakeParams, run_tree: Tree,
     assert "One seed: the numbers may be luck." in text
 
 
-def test_metric_without_value_is_a_dash(demo: Params, run_tree: Tree, tmp_path: Path) -> None:
+def test_metric_without_value_is_a_dash_and_without_any_is_left_out(
+    demo: Params, run_tree: Tree, tmp_path: Path
+) -> None:
     data, runs = run_tree(demo)
     for arm in demo.arms:
         path = runs / arm / "seed0" / "metrics.json"
-        values = json.loads(path.read_text())
-        path.write_text(json.dumps(values | {"depth_consistency": None} | ({"recall_efficientnet_lite0": None})))
+        values = json.loads(path.read_text()) | {"depth_consistency": None}
+        path.write_text(json.dumps(values | ({"recall_efficientnet_lite0": None} if arm == "concat" else {})))
     out = make_report(demo, data, runs, tmp_path / "out")
     cells = Elements(out.read_text(encoding="utf-8")).with_attribute("data-value")
-    empty = {cell["data-metric"] for cell in cells if cell["data-value"] == ""}
-    assert empty == {"depth_consistency", "recall_efficientnet_lite0"}
+    empty = {(cell["data-metric"], cell["data-arm"]) for cell in cells if cell["data-value"] == ""}
+    assert empty == {("recall_efficientnet_lite0", "concat")}
+    assert "depth_consistency" not in {cell["data-metric"] for cell in cells}
 
 
 def test_incomplete_runs_leave_no_report(demo: Params, run_tree: Tree, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from pigan.config import Params
 from pigan.report.collect import collect
 from pigan.report.tables import (
+    CURVE_COLUMNS,
     ablation_table,
+    curve_table,
     decimals,
-    metrics_of,
-    metrics_table,
+    intervals_table,
     stage_table,
     training_table,
     write_duration,
+    write_interval,
     write_number,
     write_spread,
 )
@@ -42,20 +45,36 @@ def test_ablation_is_mean_deviation_and_difference_over_seeds(
     assert (table["n"] == 3).all()
 
 
-def test_metric_names_carry_the_extractor_and_spreads_are_no_metric(demo: Params, run_tree: Tree) -> None:
+def test_ablation_has_all_extractors_and_no_accompanying_numbers(
+    params_with: Callable[..., Params], run_tree: Tree
+) -> None:
+    params = params_with(evaluate={"extractors": ["efficientnet_lite0", "dinov2"]})
+    columns = set(ablation_table(collect(params, *run_tree(params))).columns)
+    assert {"fid_efficientnet_lite0_mean", "fid_dinov2_mean", "recall_dinov2_std"} <= columns
+    assert not {"fid_real_dinov2_mean", "kid_std_dinov2_mean", "empty_rays_real_mean"} & columns
+    # classes are needed for the Inception score
+    assert "inception_score_dinov2_mean" not in columns
+    assert "inception_score_efficientnet_lite0_mean" in columns
+
+
+def test_intervals_are_one_row_a_number(params_with: Callable[..., Params], run_tree: Tree) -> None:
+    params = params_with(seeds=[0, 1])
+    collected = collect(params, *run_tree(params))
+    table = intervals_table(collected)
+    assert list(table.columns) == ["arm", "seed", "metric", "value", "low", "high"]
+    assert len(table) == sum(len(run.intervals) for run in collected.runs) > 0
+    row = table[(table["arm"] == "concat") & (table["seed"] == 1) & (table["metric"] == "depth_rmse")]
+    value = collected.of_arm("concat")[1].metrics["depth_rmse"]
+    assert row[["value", "low", "high"]].to_numpy().tolist() == [[value, value * 0.96, value * 1.05]]
+
+
+def test_curve_is_one_row_a_snapshot(demo: Params, run_tree: Tree) -> None:
     collected = collect(demo, *run_tree(demo))
-    keys = [metric.key for metric in metrics_of(collected)]
-    assert keys[:4] == [f"{name}_efficientnet_lite0" for name in ("fid", "kid", "precision", "recall")]
-    assert "kid_std_efficientnet_lite0" not in keys
-    assert "kid_std_efficientnet_lite0" in metrics_table(collected).columns
-
-
-def test_unknown_number_becomes_a_column_of_its_own(demo: Params, run_tree: Tree) -> None:
-    data, runs = run_tree(demo)
-    path = runs / "baseline" / "seed0" / "metrics.json"
-    path.write_text(path.read_text().replace('"seconds"', '"hollow_faces": 3, "seconds"', 1))
-    metric = metrics_of(collect(demo, data, runs))[-1]
-    assert (metric.key, metric.better) == ("hollow_faces", "neither")
+    table = curve_table(collected)
+    assert len(table) == 4 * len(demo.arms)
+    assert list(table.columns) == [*CURVE_COLUMNS, "fid_efficientnet_lite0", "kid_efficientnet_lite0"]
+    empty = [replace(run, curve=run.curve.iloc[:0]) for run in collected.runs]
+    assert list(curve_table(replace(collected, runs=empty)).columns) == CURVE_COLUMNS
 
 
 def test_training_table_is_every_line_of_every_log(demo: Params, run_tree: Tree) -> None:
@@ -99,6 +118,11 @@ def test_any_column_can_be_written(values: list[float]) -> None:
         back = float(write_number(value, digits).replace("−", "-").replace(",", ""))
         closeness = {"rel": 5e-3} if digits is None else {"rel": 1e-12, "abs": 0.5001 * 10**-digits}
         assert back == pytest.approx(value, **closeness)
+
+
+def test_interval_has_the_digits_of_its_value() -> None:
+    assert write_interval((151.2, 163.4), 0) == "[151, 163]"
+    assert write_interval((-0.0123, 0.02), 3) == "[−0.012, 0.020]"
 
 
 def test_small_spread_is_never_a_plain_zero() -> None:

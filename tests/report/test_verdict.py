@@ -8,14 +8,18 @@ import pytest
 
 from pigan.config import Params
 from pigan.report.collect import Collected, collect
+from pigan.report.metrics import metrics_of
 from pigan.report.tables import ablation_table
-from pigan.report.verdict import cautions, comparison, headline, subject
+from pigan.report.verdict import cautions, comparison, headline, ranking, subject
 
 Tree = Callable[[Params], tuple[Path, Path]]
+Changes = dict[tuple[str, int], dict[str, float | None]]
 FID, RECALL = "fid_efficientnet_lite0", "recall_efficientnet_lite0"
 
 
-def with_metrics(params: Params, tree: tuple[Path, Path], values: dict[tuple[str, int], dict[str, float]]) -> Collected:
+def with_metrics(
+    params: Params, tree: tuple[Path, Path], values: dict[tuple[str, int], dict[str, float | None]]
+) -> Collected:
     data, runs = tree
     for (arm, seed), changes in values.items():
         path = runs / arm / f"seed{seed}" / "metrics.json"
@@ -34,11 +38,64 @@ def test_best_and_worst_arm_are_named(demo: Params, run_tree: Tree) -> None:
     assert "concat on recall" in worst
 
 
-def test_arm_without_surfaces_is_best_on_no_depth_metric(demo: Params, run_tree: Tree) -> None:
-    empty = {"depth_variance": 0.0, "reprojection_error": None, "depth_consistency": None}
-    collected = with_metrics(demo, run_tree(demo), {("concat", 0): empty})
+def test_metrics_of_shape_are_counted_when_they_are_many(demo: Params, run_tree: Tree) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("concat", 0): {"depth_rmse": 1e-4, "normal_error": 0.1}})
     best, _ = comparison(collected, ablation_table(collected)).split(" Conversely, ")
-    assert "all depth metrics" in best and "concat" not in best
+    assert "concat on depth RMSE and normal error" in best
+    assert "11 of 13 metrics of shape and views" in best
+    assert "endlessly" not in best and "at infinity" not in best
+
+
+@pytest.mark.parametrize("missing", ["reprojection_error", "depth_reprojection_error", "depth_consistency"])
+def test_arm_without_surfaces_is_best_on_no_metric_of_shape(demo: Params, run_tree: Tree, missing: str) -> None:
+    empty = {"depth_variance": 0.0, "hollow_share": 0.0, "inversion_psnr": 99.0, missing: None}
+    collected = with_metrics(demo, run_tree(demo), {("concat", 0): empty})
+    ablation = ablation_table(collected)
+    best, _ = comparison(collected, ablation).split(" Conversely, ")
+    assert "all metrics of shape and views" in best and "concat" not in best
+    assert any(
+        note.startswith("concat shows views without surfaces: it is ranked") for note in cautions(collected, ablation)
+    )
+    assert ablation.set_index("arm")["surfaces"].to_dict() == {arm: arm != "concat" for arm in demo.arms}
+
+
+def test_one_seed_without_surfaces_keeps_its_arm_out(params_with: Callable[..., Params], run_tree: Tree) -> None:
+    params = params_with(seeds=[0, 1])
+    empty = {"depth_variance": 0.0, "depth_reprojection_error": None}
+    collected = with_metrics(params, run_tree(params), {("baseline", 1): empty})
+    metric = next(metric for metric in metrics_of(collected) if metric.key == "depth_variance")
+    assert "baseline" not in ranking(metric, ablation_table(collected))
+
+
+def test_arm_without_an_encoder_is_still_ranked_elsewhere(demo: Params, run_tree: Tree) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("baseline", 0): {"pose_error_generated": None}})
+    orders = {metric.key: ranking(metric, ablation_table(collected)) for metric in metrics_of(collected)}
+    assert "baseline" not in orders["pose_error_generated"]
+    assert orders["depth_rmse"][0] == "baseline"
+    assert orders["empty_rays"] == orders["memorisation_efficientnet_lite0"] == []
+
+
+def test_overlapping_intervals_are_called_out(demo: Params, run_tree: Tree) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("baseline", 0): {FID: 53.9}, ("no-growing", 0): {FID: 54.0}})
+    for arm in ("baseline", "no-growing"):
+        collected.first_seed(arm).intervals[FID] = (50.0, 60.0)
+    notes = cautions(collected, ablation_table(collected))
+    assert any(
+        note.startswith("The runs' intervals overlap on these leads: baseline before no-growing on FID")
+        for note in notes
+    )
+    assert "FID was measured on 512 generated images." in " ".join(notes)
+    assert "Real images against other real ones have 12.3." in " ".join(notes)
+
+
+def test_headline_names_only_what_has_a_value(demo: Params, run_tree: Tree) -> None:
+    stems = ("fid", "kid", "precision", "recall")
+    nulls = {f"{stem}_efficientnet_lite0": None for stem in stems}
+    changes = {(arm, 0): {"kid_efficientnet_lite0": None} for arm in demo.arms}
+    collected = with_metrics(demo, run_tree(demo), changes)
+    assert "KID" not in headline(collected, ablation_table(collected))
+    collected = with_metrics(demo, run_tree(demo), {(arm, 0): nulls for arm in demo.arms})
+    assert headline(collected, ablation_table(collected)) == "Its image metrics have no value."
 
 
 def test_headline_has_the_main_arms_numbers(demo: Params, run_tree: Tree) -> None:
@@ -57,7 +114,7 @@ def test_lead_within_the_spread_is_called_out(params_with: Callable[..., Params]
     changes |= {("concat", 0): {FID: 42.0}, ("concat", 1): {FID: 42.5}}
     collected = with_metrics(params, run_tree(params), changes)
     notes = cautions(collected, ablation_table(collected))
-    assert any("FID (baseline before concat)" in note for note in notes)
+    assert any("spread over seeds: baseline before concat on FID" in note for note in notes)
     assert not any("One seed" in note for note in notes)
     assert "FID 42.0 ± 2.8" in headline(collected, ablation_table(collected))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from pigan.config import merge
 from pigan.data.crop import crop
 from pigan.data.sources.download import download
 from pigan.files import sha256_file
+from pigan.training.loop import Run, run_fingerprint
 
-STEPS = 40
+STEPS, KEPT_EVERY = 40, 7
 
 
 def pigan(folder: Path, *arguments: str, **options):
@@ -40,7 +42,7 @@ def project(tiny_params, tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     changes = {
         "curriculum": {"stages": {"r8": {"steps": STEPS}}},
-        "training": {"checkpoint_steps": 3, "log_steps": 2, "sample_steps": 15},
+        "training": {"checkpoint_steps": 3, "snapshot_steps": KEPT_EVERY, "log_steps": 2, "sample_steps": 15},
         "dataset": {"flip": True},
     }
     YAML().dump(merge(tiny_params.model_dump(), changes), folder / "params.yaml")
@@ -67,10 +69,17 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def bits(stage: Path) -> dict[str, str]:
+    """Hashes of what must not depend on interruptions: checkpoint, snapshots and their index."""
+    files = [stage / "checkpoint.safetensors", *(stage / "snapshots").iterdir()]
+    return {str(path.relative_to(stage)): sha256_file(path) for path in files}
+
+
 def test_outputs_are_a_checkpoint_a_description_and_a_log(project, uninterrupted):
     assert sorted(path.name for path in uninterrupted.iterdir()) == [
         "checkpoint.safetensors",
         "log.jsonl",
+        "snapshots",
         "state.json",
     ]
     state = json.loads((uninterrupted / "state.json").read_text())
@@ -104,7 +113,7 @@ def test_killed_at_random_steps_it_ends_with_the_same_bits(project, uninterrupte
     done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
     assert kills == 2 and done.returncode == 0 and "resuming baseline" in done.stdout
     whole, killed = uninterrupted, project / out
-    assert sha256_file(killed / "checkpoint.safetensors") == sha256_file(whole / "checkpoint.safetensors")
+    assert bits(killed) == bits(whole)
     timing = {"seconds", "images_per_second"}
     stripped = [
         [{k: v for k, v in line.items() if k not in timing} for line in lines(folder / "log.jsonl")]
@@ -126,9 +135,89 @@ def test_a_signal_saves_and_leaves(project, uninterrupted, number):
     assert process.returncode == 128 + number and "the checkpoint is saved, run again to go on" in said
     done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
     assert done.returncode == 0 and "resuming" in done.stdout
-    assert sha256_file(project / out / "checkpoint.safetensors") == sha256_file(
-        uninterrupted / "checkpoint.safetensors"
-    )
+    assert bits(project / out) == bits(uninterrupted)
+
+
+def index(stage: Path) -> list[dict]:
+    return json.loads((stage / "snapshots/index.json").read_text())["snapshots"]
+
+
+def test_snapshots_are_kept_every_so_many_steps(project, uninterrupted):
+    assert index(project / "runs/init") == []
+    due = list(range(KEPT_EVERY, STEPS + 1, KEPT_EVERY))
+    assert index(uninterrupted) == [
+        {"step": step, "images_seen": 4 * step, "resolution": 8, "file": f"step_{step:07d}.safetensors"} for step in due
+    ]
+    in_folder = sorted(path.name for path in (uninterrupted / "snapshots").iterdir())
+    assert in_folder == ["index.json", *(entry["file"] for entry in index(uninterrupted))]
+    # their work is done
+    assert not (project / "work/whole/cars/baseline/seed0/r8/snapshots").exists()
+
+
+def test_next_stage_goes_on_with_the_history(project, uninterrupted):
+    command = train_command("runs/next")
+    command[command.index("--resolution") + 1] = "16"
+    command[command.index("--init") + 1] = "runs/whole"
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=work(project, "next"))
+    assert done.returncode == 0, done.stderr
+    following = project / "runs/next"
+    # steps are counted over both stages
+    own = {"step": 42, "images_seen": 168, "resolution": 16, "file": "step_0000042.safetensors"}
+    assert index(following) == [*index(uninterrupted), own]
+    for entry in index(uninterrupted):
+        name = f"snapshots/{entry['file']}"
+        assert sha256_file(following / name) == sha256_file(uninterrupted / name)
+
+
+def test_weights_from_before_there_were_snapshots_have_no_history(project, uninterrupted):
+    shutil.copytree(project / "runs/init", project / "runs/old-init", dirs_exist_ok=True)
+    shutil.rmtree(project / "runs/old-init/snapshots")
+    command = train_command("runs/from-old")
+    command[command.index("--init") + 1] = "runs/old-init"
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=work(project, "old"))
+    assert done.returncode == 0 and bits(project / "runs/from-old") == bits(uninterrupted)
+
+
+def test_history_that_lacks_a_file_is_refused_before_training(project, uninterrupted):
+    shutil.copytree(uninterrupted, project / "runs/torn", dirs_exist_ok=True)
+    (project / "runs/torn/snapshots/step_0000014.safetensors").unlink()
+    command = train_command("runs/after-torn")
+    command[command.index("--init") + 1] = "runs/torn"
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=work(project, "torn"))
+    assert done.returncode == 1 and "step_0000014.safetensors: no such file" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and not (project / "runs/after-torn").exists()
+
+
+def test_state_with_other_snapshots_is_not_gone_on_with(tiny_params):
+    run = Run("baseline", 0, 8, *(Path(name) for name in ("init", "out", "work")))
+
+    def key(**changes):
+        params = tiny_params.model_copy(update={"training": tiny_params.training.model_copy(update=changes)})
+        return run_fingerprint(params, run, "data", "init")
+
+    assert key(snapshot_steps=5) != key(snapshot_steps=6)
+    assert key(checkpoint_steps=5) == key(checkpoint_steps=6)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_snapshots_after_the_checkpoint_are_made_again(project, uninterrupted, lost):
+    """Killed between a snapshot and the checkpoint after it; or with a snapshot lost."""
+    out, place = f"runs/lost-{lost}", work(project, f"lost-{lost}")
+    state = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8"
+    process = subprocess.Popen(train_command(out), cwd=project, env=place, stderr=subprocess.DEVNULL)
+    while not (state / "snapshots/step_0000014.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    later = state / "snapshots/step_0000035.safetensors"
+    later.write_bytes(b"of another time")
+    if lost:
+        (state / "snapshots/step_0000007.safetensors").unlink()
+    done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
+    assert done.returncode == 0 and ("a snapshot is missing; starting afresh" in done.stdout) is lost
+    assert ("resuming" in done.stdout) is not lost
+    assert bits(project / out) == bits(uninterrupted)
 
 
 def test_other_params_start_afresh_and_say_so(project, uninterrupted, tmp_path):
@@ -163,7 +252,7 @@ def test_stage_of_no_steps_hands_the_weights_on(project, tmp_path):
     assert done.returncode == 0, done.stderr
     before, after = (project / folder / "checkpoint.safetensors" for folder in ("runs/init", "runs/none"))
     assert before.read_bytes() == after.read_bytes()
-    assert (project / "runs/none/log.jsonl").read_text() == ""
+    assert (project / "runs/none/log.jsonl").read_text() == "" and index(project / "runs/none") == []
 
 
 def test_divergence_stops_with_one_line_and_keeps_the_last_good_state(project, tmp_path):

@@ -9,7 +9,13 @@ from pigan import config
 from pigan.files import sha256_file
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import look_at_origin
-from pigan.synthesis.evaluation_set import CONSISTENCY_YAWS, write_consistency_views, write_evaluation_set
+from pigan.rendering.render import Field
+from pigan.synthesis.evaluation_set import (
+    CONSISTENCY_YAWS,
+    write_consistency_views,
+    write_evaluation_set,
+    write_pairs,
+)
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
 
 COUNT, SIDE = 10, 16
@@ -22,6 +28,7 @@ def written(generator: Generator, tiny_params: config.Params, tmp_path: Path) ->
     out.mkdir()
     assert write_evaluation_set(generator, tiny_params, out) == COUNT
     write_consistency_views(generator, tiny_params, out)
+    write_pairs(generator, tiny_params, out)
     return out
 
 
@@ -32,7 +39,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 def test_files_have_the_shapes_and_types_of_prepared_data(written: Path) -> None:
     assert sorted(path.name for path in written.iterdir()) == [
-        *("cameras.npz", "consistency.npz", "depth_16.npy", "geometry.npz", "images_16.npy"),
+        *("cameras.npz", "consistency.npz", "depth_16.npy", "geometry.npz", "images_16.npy", "pairs.npz"),
     ]
     images, depth = np.load(written / "images_16.npy"), np.load(written / "depth_16.npy")
     assert (images.shape, images.dtype) == ((COUNT, SIDE, SIDE, 3), np.uint8)
@@ -43,13 +50,18 @@ def test_files_have_the_shapes_and_types_of_prepared_data(written: Path) -> None
         **dict.fromkeys(("fov", "pitch", "yaw"), ((COUNT,), "float32")),
     }
     geometry = {name: (array.shape, array.dtype.name) for name, array in arrays(written / "geometry.npz").items()}
-    assert geometry == dict.fromkeys(("depth_variance", "opacity"), ((COUNT,), "float32"))
+    assert geometry == dict.fromkeys(("depth_variance", "opacity", "empty"), ((COUNT,), "float32"))
     views = {name: (array.shape, array.dtype.name) for name, array in arrays(written / "consistency.npz").items()}
     assert views == {
         "images": ((2, 5, SIDE, SIDE, 3), "uint8"),
         "depth": ((2, 5, SIDE, SIDE), "float32"),
         "cam2world": ((5, 4, 4), "float32"),
         "fov": ((), "float32"),
+    }
+    pairs = {name: (array.shape, array.dtype.name) for name, array in arrays(written / "pairs.npz").items()}
+    assert pairs == {
+        "images": ((2, 2, SIDE, SIDE, 3), "uint8"),
+        **dict.fromkeys(("yaw", "pitch"), ((2, 2), "float32")),
     }
 
 
@@ -60,9 +72,10 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(
     torch.manual_seed(11)
     write_evaluation_set(generator, tiny_params, tmp_path / "again")
     write_consistency_views(generator, tiny_params, tmp_path / "again")
+    write_pairs(generator, tiny_params, tmp_path / "again")
     for name in ("images_16.npy", "depth_16.npy"):
         assert sha256_file(written / name) == sha256_file(tmp_path / "again" / name)
-    for name in ("cameras.npz", "geometry.npz", "consistency.npz"):
+    for name in ("cameras.npz", "geometry.npz", "consistency.npz", "pairs.npz"):
         first, second = arrays(written / name), arrays(tmp_path / "again" / name)
         for key in first:
             assert np.array_equal(first[key], second[key], equal_nan=True), (name, key)
@@ -100,6 +113,67 @@ def test_consistency_views_turn_about_the_usual_pose(
     code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, CPU, "consistency")
     alone = render_views(generator, code[1:].expand(5, -1), yaw, pitch, SIDE, tiny_params)
     assert np.abs(views["images"][1].astype(int) - alone.images).max() <= 1
+
+
+def test_pairs_show_one_object_from_two_poses_of_the_law(
+    written: Path, generator: Generator, tiny_params: config.Params
+) -> None:
+    pairs = arrays(written / "pairs.npz")
+    assert len(np.unique(pairs["yaw"])) == 4
+    code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, CPU, "pairs")
+    yaw, pitch = (torch.from_numpy(pairs[name][1]) for name in ("yaw", "pitch"))
+    alone = render_views(generator, code[1:].expand(2, -1), yaw, pitch, SIDE, tiny_params)
+    assert np.abs(pairs["images"][1].astype(int) - alone.images).max() <= 1
+
+
+def test_several_devices_write_the_same_bits(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # several batches of three, the last one of one
+    monkeypatch.setattr("pigan.synthesis.views.SAMPLES_A_PASS", 3 * SIDE**2 * tiny_params.model.samples)
+    for name, devices in (("one", [CPU]), ("two", [CPU, CPU]), ("three", [CPU] * 3)):
+        (tmp_path / name).mkdir()
+        write_evaluation_set(generator, tiny_params, tmp_path / name, devices)
+    for path in (tmp_path / "one").glob("*.npy"):
+        for name in ("two", "three"):
+            assert sha256_file(path) == sha256_file(tmp_path / name / path.name)
+    one, two = (arrays(tmp_path / name / "geometry.npz") for name in ("one", "two"))
+    assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in one)
+
+
+def test_depth_is_along_the_optical_axis_and_not_along_the_ray(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = {"pose_law": "fixed", "yaw_mean": np.pi / 2, "pitch_mean": np.pi / 2, "far": 1.4, "fov_degrees": 60.0}
+    changes = {"model": {"samples": 1001}, "camera": ahead, "generate": {"images": 2, "consistency_latents": 1}}
+    params = config.parse(config.merge(tiny_params.model_dump(), changes))
+
+    def field_of(*_: object) -> Field:
+        # all that lies behind z = 0, which faces the camera at (0, 0, 1)
+        return lambda points, directions: (torch.zeros_like(points), torch.where(points[..., 2] < 0, 1e6, 0.0))
+
+    monkeypatch.setattr("pigan.synthesis.views.field_of", field_of)
+    write_evaluation_set(generator, params, tmp_path)
+    depth = np.load(tmp_path / "depth_16.npy")
+    # the distance along the rays in the corners is 1.27
+    np.testing.assert_allclose(depth, 1.0, atol=2e-3)
+
+
+def test_share_of_empty_rays_knows_no_background(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, show_ball: Any
+) -> None:
+    show_ball((0.0, 0.0, 0.0), 0.12)
+    empty = {}
+    for background in ("white", "none", "last"):
+        changes = {"model": {"samples": 60, "eval_background": background}}
+        params = config.parse(config.merge(tiny_params.model_dump(), changes))
+        (tmp_path / background).mkdir()
+        write_evaluation_set(generator, params, tmp_path / background)
+        empty[background] = arrays(tmp_path / background / "geometry.npz")["empty"]
+    nothing = np.isnan(np.load(tmp_path / "white/depth_16.npy")).mean((1, 2))
+    assert (empty["white"] > 0.2).all() and (empty["white"] < 0.9).all()
+    np.testing.assert_allclose(empty["white"], nothing, rtol=1e-6)
+    assert all(np.array_equal(empty["white"], other) for other in empty.values())
 
 
 def test_depth_agrees_with_the_cameras(

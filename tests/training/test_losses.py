@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pigan.models.discriminator import Judgement
+from pigan.models.patchpose import place_of, pose_of
 from pigan.training.losses import discriminator_loss, generator_loss, identity_loss, r1_penalty, top_fraction
 
 
@@ -18,6 +19,27 @@ def test_adversarial_losses_are_the_log_likelihoods():
     assert float(discriminator_loss(real, fake)) == pytest.approx(expected)
     weights = torch.tensor([0.5, 0.5])
     assert float(generator_loss(fake, weights)) == pytest.approx(-sum(math.log(sigmoid(x)) for x in (1.0, 0.2)) / 2)
+
+
+def test_log_loss_of_the_generator_is_the_formula_and_fades_where_the_discriminator_is_sure():
+    fake, weights = torch.tensor([1.0, 0.2, -3.0], requires_grad=True), torch.tensor([0.5, 0.25, 0.25])
+    sigmoid = 1 / (1 + torch.exp(-fake.detach().double()))
+    loss = generator_loss(fake, weights, "log")
+    assert loss.item() == pytest.approx(float((weights * torch.log(1 - sigmoid)).sum()))
+    (gradient,) = torch.autograd.grad(loss, fake)
+    assert torch.allclose(gradient, -(weights * sigmoid).float())
+    for logit in (-200.0, 200.0):
+        assert math.isfinite(float(generator_loss(torch.tensor([logit]), torch.ones(1), "log")))
+
+
+def test_pose_error_of_a_place_has_no_seam():
+    pose = torch.tensor([[1.0, math.pi - 0.01], [0.5, 0.3]])
+    for turn in (0.0, 2 * math.pi):
+        place = place_of(pose + torch.tensor([0.0, turn]))
+        judged = Judgement(torch.zeros(2), torch.zeros(2, 3), pose_of(place), place)
+        assert float(identity_loss(judged, torch.zeros(2, 3), pose, 0.0, 1.0)) == pytest.approx(0, abs=1e-10)
+    opposite = Judgement(torch.zeros(2), torch.zeros(2, 3), pose, -place_of(pose))
+    assert float(identity_loss(opposite, torch.zeros(2, 3), pose, 0.0, 3.0)) == pytest.approx(4)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1024.0])

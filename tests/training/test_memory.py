@@ -38,6 +38,17 @@ def test_limit_below_the_least_is_told_with_what_it_takes(tiny_params):
     assert "or use a smaller batch_size" in str(told.value) and enough >= 0
 
 
+def test_other_reading_takes_more_and_keeps_its_limit_too(tiny_params):
+    usual = peak_bytes(tiny_params, 8, 4, Tile(4, 64), CPU)
+    judge = tiny_params.model.discriminator.model_copy(update={"kind": "patch-pose"})
+    for change in ({"field": "sincos-concat"}, {"discriminator": judge}):
+        params = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update=change)})
+        whole = peak_bytes(params, 8, 4, Tile(4, 64), CPU)
+        assert whole > usual
+        limit = whole / 1e9
+        assert peak_bytes(params, 8, 4, tile_of(limited(params, limit), 8, 4, CPU), CPU) <= whole
+
+
 def test_tile_does_not_depend_on_what_else_uses_the_memory(tiny_params):
     ballast = torch.zeros(1 << 20)
     assert tile_of(tiny_params, 8, 4, CPU) == tile_of(tiny_params, 8, 4, CPU)

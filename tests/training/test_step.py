@@ -16,7 +16,7 @@ from pigan.training.fakes import Fakes, tiles
 from pigan.training.losses import identity_loss, top_fraction
 from pigan.training.memory import Tile
 from pigan.training.state import initial_state
-from pigan.training.step import discriminator_step, generator_step, training_step
+from pigan.training.step import Originals, discriminator_step, generator_step, training_step
 
 CPU = torch.device("cpu")
 
@@ -37,27 +37,51 @@ def flat(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
+def real_images():
+    return torch.rand((4, 3, 8, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def originals_of(params):
+    if params.training.reconstruction_weight == 0:
+        return None
+    return Originals(real_images(), None, generator_for(CPU, 0, "reconstruction"))
+
+
 def generator_gradient(params, values, fakes, monkeypatch):
     state = state_of(params)
     monkeypatch.setattr(state.optimizer_generator, "step", lambda *_: None)
-    generator_step(state, params, values, fakes)
+    generator_step(state, params, values, fakes, originals_of(params))
     return torch.cat([p.grad.flatten() for p in state.generator.parameters()])
 
 
 def straight_gradient(params, values, fakes):
     """The same by one graph from the loss to the weights, in float64."""
-    state = state_of(params)
+    state, training = state_of(params), params.training
     generator, judge = state.generator.double(), state.discriminator.double()
-    doubles = (None if part is None else part.double() for part in fakes.randomness)
-    field = partial(generator, code=generator.mapping(fakes.latent.double()))
-    places = fakes.origins.double(), fakes.directions.double()
-    seen = render_rays(locked(field, params), *places, fakes.settings, RayRandomness(*doubles))
-    judged = judge(as_images(seen.colour), torch.tensor(values.fade))
+
+    def images(fakes):
+        doubles = (None if part is None else part.double() for part in fakes.randomness)
+        field = partial(generator, code=generator.mapping(fakes.latent.double()))
+        places = fakes.origins.double(), fakes.directions.double()
+        seen = render_rays(locked(field, params), *places, fakes.settings, RayRandomness(*doubles))
+        return as_images(seen.colour)
+
+    judged = judge(images(fakes), torch.tensor(values.fade), fakes.pose.double())
     identity = identity_loss(
-        judged, fakes.latent.double(), fakes.pose.double(), params.training.latent_weight, params.training.pose_weight
+        judged, fakes.latent.double(), fakes.pose.double(), training.latent_weight, training.pose_weight
     )
     best = top_fraction(judged.logit, values.topk)
-    ((torch.nn.functional.softplus(-judged.logit) * best).sum() + identity).backward()
+    probability = torch.sigmoid(judged.logit)
+    loss = torch.log(1 - probability) if training.adversarial == "log" else -torch.log(probability)
+    total = (loss * best).sum() + identity
+    if training.reconstruction_weight > 0:
+        real, _, random = originals_of(params)
+        encoded = judge(real.double(), torch.tensor(values.fade))
+        again = Fakes(params, 8, 4, values.density_noise, random).of(
+            encoded.latent.detach().float(), encoded.pose.detach().float()
+        )
+        total = total + training.reconstruction_weight * (images(again) - real).square().mean()
+    total.backward()
     return torch.cat([p.grad.flatten() for p in generator.parameters()])
 
 
@@ -69,6 +93,8 @@ def varied(params, **changes):
     """Params with other values, named section__key."""
     for name, value in changes.items():
         section, key = name.split("__")
+        if key == "discriminator":
+            value = params.model.discriminator.model_copy(update={"kind": value})
         params = params.model_copy(update={section: getattr(params, section).model_copy(update={key: value})})
     return params
 
@@ -82,6 +108,21 @@ VARIATIONS = [
     {"model__field": "concat-siren"},
     {"training__pose_weight": 2.0, "training__latent_weight": 1.0},
     {"training__kernel": "plain"},
+    {"model__field": "concat-relu"},
+    {"model__field": "sincos-concat"},
+    {"model__field": "sincos-concat", "model__hierarchical": True, "model__background": "last"},
+    {"training__adversarial": "log"},
+    {"training__reconstruction_weight": 2.0},
+    {"model__discriminator": "patch-pose", "training__pose_weight": 2.0},
+    {
+        "model__field": "sincos-concat",
+        "model__lock_view_direction": False,
+        "model__discriminator": "patch-pose",
+        "training__adversarial": "log",
+        "training__pose_weight": 1.0,
+        "training__latent_weight": 1.0,
+        "training__reconstruction_weight": 2.0,
+    },
 ]
 
 
@@ -135,6 +176,59 @@ def test_tiles_hold_every_chosen_point_once(chosen, images, points, fixed):
         assert places.shape[1] == points or (not fixed and 0 < places.shape[1] < points)
         seen[which] += torch.zeros_like(seen[which]).scatter(1, places, 1)
     assert (seen[chosen] == 1).all() and (seen <= 1).all()
+
+
+def test_opacities_have_a_gradient_at_every_sample(tiny_params):
+    params = varied(tiny_params, model__field="sincos-concat")
+    fakes = fakes_of(params)
+    samples = fakes.samples(state_of(params).generator)
+    density = samples.density.requires_grad_()
+    (gradient,) = torch.autograd.grad(fakes.colours(samples).sum(), density)
+    assert bool((gradient != 0).all())
+
+
+def test_reconstruction_is_repeatable_and_fits_any_tile(tiny_params, monkeypatch):
+    params, values, ends = varied(tiny_params, training__reconstruction_weight=5.0), values_at(tiny_params), []
+    for points in (1 << 20, 1 << 20, 32):
+        monkeypatch.setattr("pigan.training.memory.CPU_POINTS", points)
+        ends.append(generator_gradient(params, values, fakes_of(params), monkeypatch))
+    assert torch.equal(ends[0], ends[1])
+    assert float((ends[2] - ends[0]).norm() / ends[0].norm()) < 1e-5
+    without = generator_gradient(tiny_params, values, fakes_of(tiny_params), monkeypatch)
+    assert float((ends[0] - without).norm() / without.norm()) > 0.01
+
+
+def test_reconstruction_learns_the_real_images_and_leaves_the_encoder_alone(tiny_params):
+    params = varied(tiny_params, training__reconstruction_weight=100.0)
+    state, real = state_of(params), torch.full((4, 3, 8, 8), -0.5)
+    before, errors = flat(state.discriminator), []
+    for step in range(80):
+        originals = Originals(real, torch.full((4, 2), 1.5), generator_for(CPU, step, "reconstruction"))
+        measured = generator_step(state, params, values_at(params), fakes_of(params, use=str(step)), originals)
+        errors.append(float(measured["loss_reconstruction"]))
+    assert errors[-1] < 0.6 * errors[0]
+    assert torch.equal(before, flat(state.discriminator))
+
+
+def test_copies_share_random_numbers_and_look_from_the_given_poses(tiny_params):
+    fakes = fakes_of(tiny_params)
+    again = fakes.of(torch.zeros(4, 4), fakes.pose)
+    assert torch.allclose(again.directions, fakes.directions, atol=1e-6) and again.randomness is fakes.randomness
+    turned = fakes.of(fakes.latent, fakes.pose + torch.tensor([0.0, 1.0]))
+    assert not torch.allclose(turned.origins, fakes.origins)
+    beyond = fakes.of(fakes.latent, torch.tensor([[-0.5, 0.0], [4.0, 1.0], [0.5, 9.0], [1.0, -9.0]]))
+    assert bool(torch.isfinite(beyond.directions).all())
+    assert 0 < beyond.pitch.min().item() < beyond.pitch.max().item() < math.pi
+
+
+def test_known_poses_of_real_images_are_used_where_they_are_given(tiny_params):
+    params = varied(tiny_params, model__discriminator="patch-pose", training__pose_weight=1.0)
+    ends = []
+    for pose in (None, torch.tensor([[1.0, 0.5]]).expand(4, 2)):
+        state = state_of(params)
+        training_step(state, params, values_at(params), real_images(), 0, pose)
+        ends.append(flat(state.discriminator))
+    assert not torch.equal(*ends)
 
 
 def test_generator_step_leaves_the_discriminator_alone_and_trainable(tiny_params):

@@ -42,7 +42,7 @@ digest = hashlib.sha256(Path("params.yaml").read_bytes()).hexdigest()
 out = Path(options["--out"])
 read = [options[key] for key in ("--raw", "--data", "--stats", "--generated", "--runs") if key in options]
 read += [options[key] + "/" + name for key in ("--init", "--model") if key in options
-         for name in ("checkpoint.safetensors", "state.json")]
+         for name in ("checkpoint.safetensors", "state.json", "snapshots/index.json")]
 missing = [path for path in read if not Path(path).exists()]
 if missing:
     sys.exit("missing: " + ", ".join(missing))
@@ -51,8 +51,8 @@ made = {{
     "download": ["transforms.json"],
     "crop": ["dataset.json", "images_16.npy"],
     "real-stats": [""],
-    "init": ["checkpoint.safetensors", "state.json"],
-    "train": ["checkpoint.safetensors", "state.json", "log.jsonl"],
+    "init": ["checkpoint.safetensors", "state.json", "snapshots/index.json"],
+    "train": ["checkpoint.safetensors", "state.json", "log.jsonl", "snapshots/index.json"],
     "generate": ["generated.json"],
     "evaluate": [""],
     "bench": [""],
@@ -62,6 +62,9 @@ for name in made:
     path = out / name if name else out
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({{"fid": int(score), "call": " ".join(sys.argv[1:]), "params": digest}}))
+if stage == "evaluate":
+    Path(options["--pictures"]).mkdir(parents=True, exist_ok=True)
+    (Path(options["--pictures"]) / "neighbours.png").write_text(digest)
 if stage == "report":
     if not (Path(options["--runs"]) / "speed.json").exists():
         sys.exit("missing: speed.json")
@@ -72,16 +75,17 @@ if stage == "report":
     (out / "tables/metrics.csv").write_text("arm,seed,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/ablation.csv").write_text("arm,seeds,fid_efficientnet_lite0\\n" + rows)
     (out / "tables/training.csv").write_text("arm,seed,global_step,loss_d,loss_g\\n" + curves)
-    for table in ("speed", "data_facts", "data_rejects", "data_duplicates", "data_poses", "data_depth"):
+    (out / "tables/curve.csv").write_text("arm,seed,images_seen,fid_efficientnet_lite0,kid\\n" + curves)
+    for table in ("intervals", "speed", "data_facts", "data_rejects", "data_duplicates", "data_poses", "data_depth"):
         (out / f"tables/{{table}}.csv").write_text("what,value\\n")
     (out / "figures").mkdir(exist_ok=True)
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><rect width="90" height="40"/></svg>'
-    figures = "fid kid precision_recall training depth cost speed roofline scaling data_poses data_depth"
+    figures = "fid kid precision_recall curve training depth geometry cost speed roofline scaling data_poses data_depth"
     for figure in figures.split():
         (out / f"figures/{{figure}}.svg").write_text(drawing)
     pixel = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
                           "0000000c4944415408d763e8d80d0002e201b2d4f8b3f30000000049454e44ae426082")
-    for picture in ("samples", "views", "depth", "truncation", "turntable"):
+    for picture in ("samples", "views", "depth", "truncation", "turntable", "neighbours"):
         for arm in arms:
             (out / f"figures/{{picture}}_{{arm}}.png").write_bytes(pixel)
 '''

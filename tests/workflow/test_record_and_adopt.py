@@ -89,8 +89,8 @@ def test_plots_page_needs_no_network(repeated: Tree) -> None:
     repeated.dvc("plots", "show")
     page = (repeated.path / "dvc_plots/index.html").read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
-    assert page.count("<img ") == 11 + 5 * 2
-    assert page.count("vegaEmbed('#") == 3
+    assert page.count("<img ") == 13 + 6 * 2
+    assert page.count("vegaEmbed('#") == 4
 
 
 def test_snakemake_takes_over_what_dvc_made_and_still_notices_changes(repeated: Tree) -> None:

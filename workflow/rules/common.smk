@@ -45,9 +45,10 @@ def first_of_the_main_arm(wildcards):
 def files_of_runs():
     """Everything below runs/<dataset>/ that the stages of the present arms and seeds make."""
     stages = [link.name for link in PARAMS.curriculum.order]
-    parts = [f"{stage}/{name}" for stage in ["init", *stages] for name in ("checkpoint.safetensors", "state.json")]
+    kept = ("checkpoint.safetensors", "state.json", "snapshots")
+    parts = [f"{stage}/{name}" for stage in ["init", *stages] for name in kept]
     parts += [f"{stage}/log.jsonl" for stage in stages]
-    parts += ["generated", "metrics.json"]
+    parts += ["generated", "evaluated", "metrics.json"]
     return expand(f"{RUN}/{{part}}", arm=PARAMS.arms, seed=PARAMS.seeds, part=parts)
 
 
@@ -58,7 +59,8 @@ config.update(PARAMS.model_dump())
 DATASET = PARAMS.dataset.name
 RAW = f"data/raw/{DATASET}"
 PREPARED = f"data/prepared/{DATASET}"
-STATS = f"data/stats/{DATASET}/{PARAMS.evaluate.extractor}_{PARAMS.generate.resolution}.npz"
+STATS = f"data/stats/{DATASET}"
+STATS_FILE = f"{STATS}/{{extractor}}_{PARAMS.generate.resolution}.npz"
 RUN = f"runs/{DATASET}/{{arm}}/seed{{seed}}"
 SPEED = f"runs/{DATASET}/speed.json"
 LOGS = f"logs/{DATASET}"

@@ -52,9 +52,11 @@ rule real_stats:
     input:
         PREPARED,
     output:
-        STATS,
+        STATS_FILE,
     log:
-        f"{LOGS}/real_stats.log",
+        f"{LOGS}/real_stats_{{extractor}}.log",
+    benchmark:
+        f"{LOGS}/real_stats_{{extractor}}.tsv".replace("logs/", "logs/benchmarks/", 1)
     # every evaluation waits for it
     priority: 10
     threads: PARAMS.training.threads
@@ -64,13 +66,16 @@ rule real_stats:
         mem_mb=8000,
         runtime=120,
     params:
-        extractor=PARAMS.evaluate.extractor,
-        inception_weights=PARAMS.evaluate.inception_weights,
-        inception_sha256=PARAMS.evaluate.inception_sha256,
+        flip=PARAMS.dataset.flip,
+        near=PARAMS.camera.near,
+        far=PARAMS.camera.far,
+        weights=config["evaluate"]["weights"],
         protocol=PARAMS.evaluate.protocol,
         real_images=PARAMS.evaluate.real_images,
         batch_size=PARAMS.evaluate.batch_size,
-        threads=PARAMS.training.threads,
+        seed=PARAMS.evaluate.seed,
+        images=PARAMS.generate.images,
         resolution=PARAMS.generate.resolution,
+        threads=PARAMS.training.threads,
     shell:
-        "pigan real-stats --data {input} --out {output} > {log} 2>&1"
+        "pigan real-stats --extractor {wildcards.extractor} --data {input} --out {output} > {log} 2>&1"

@@ -5,6 +5,8 @@ rule generate:
     input:
         checkpoint=f"{RUN}/{PARAMS.generate.checkpoint}/checkpoint.safetensors",
         state=f"{RUN}/{PARAMS.generate.checkpoint}/state.json",
+        snapshots=f"{RUN}/{PARAMS.generate.checkpoint}/snapshots",
+        data=PREPARED,
     output:
         directory(f"{RUN}/generated"),
     log:
@@ -21,23 +23,26 @@ rule generate:
     params:
         camera=config["camera"],
         model=config["model"],
+        order=ORDER,
         kernel=PARAMS.training.kernel,
+        pose_weight=PARAMS.training.pose_weight,
         threads=PARAMS.training.threads,
         generate=config["generate"],
         arm=params_of_arm,
         run=subpath(input.checkpoint, parent=True),
     shell:
         "pigan generate --arm {wildcards.arm} --seed {wildcards.seed}"
-        " --model {params.run} --out {output} > {log} 2>&1"
+        " --model {params.run} --data {input.data} --out {output} > {log} 2>&1"
 
 
 rule evaluate:
     input:
         data=PREPARED,
-        stats=STATS,
+        stats=expand(STATS_FILE, extractor=PARAMS.evaluate.extractors),
         generated=f"{RUN}/generated",
     output:
-        f"{RUN}/metrics.json",
+        pictures=directory(f"{RUN}/evaluated"),
+        metrics=f"{RUN}/metrics.json",
     log:
         f"{RUN_LOGS}/evaluate.log",
     benchmark:
@@ -50,9 +55,13 @@ rule evaluate:
         mem_mb=8000,
         runtime=120,
     params:
+        flip=PARAMS.dataset.flip,
         camera=config["camera"],
         evaluate=config["evaluate"],
+        images=PARAMS.generate.images,
+        resolution=PARAMS.generate.resolution,
         threads=PARAMS.training.threads,
+        stats=STATS,
     shell:
-        "pigan evaluate --data {input.data} --stats {input.stats}"
-        " --generated {input.generated} --out {output} > {log} 2>&1"
+        "pigan evaluate --data {input.data} --stats {params.stats} --generated {input.generated}"
+        " --pictures {output.pictures} --out {output.metrics} > {log} 2>&1"

@@ -24,6 +24,8 @@ rule report:
                 "metrics",
                 "ablation",
                 "training",
+                "curve",
+                "intervals",
                 "data_facts",
                 "data_rejects",
                 "data_duplicates",
@@ -42,8 +44,10 @@ rule report:
                 "fid",
                 "kid",
                 "precision_recall",
+                "curve",
                 "training",
                 "depth",
+                "geometry",
                 "cost",
                 "data_poses",
                 "data_depth",
@@ -71,7 +75,7 @@ rule report:
                 subcategory=arm,
                 labels={"picture": picture, "arm": arm},
             )
-            for picture in ("samples", "views", "depth", "truncation", "turntable")
+            for picture in ("samples", "views", "depth", "truncation", "turntable", "neighbours")
             for arm in PARAMS.arms
         ],
     log:

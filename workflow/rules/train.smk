@@ -6,6 +6,7 @@ rule init:
     output:
         checkpoint=f"{RUN}/init/checkpoint.safetensors",
         state=f"{RUN}/init/state.json",
+        snapshots=directory(f"{RUN}/init/snapshots"),
     log:
         f"{RUN_LOGS}/init.log",
     benchmark:
@@ -30,10 +31,12 @@ for link in PARAMS.curriculum.order:
             data=PREPARED,
             checkpoint=f"{RUN}/{link.after}/checkpoint.safetensors",
             state=f"{RUN}/{link.after}/state.json",
+            snapshots=f"{RUN}/{link.after}/snapshots",
         output:
             checkpoint=f"{RUN}/{link.name}/checkpoint.safetensors",
             state=f"{RUN}/{link.name}/state.json",
             log=f"{RUN}/{link.name}/log.jsonl",
+            snapshots=directory(f"{RUN}/{link.name}/snapshots"),
         log:
             f"{RUN_LOGS}/{link.name}.log",
         benchmark:

@@ -1,0 +1,43 @@
+"""The command line: one sub-command a stage, and the params they start from.
+
+Heavy imports wait inside the commands, so that `pigan params` and `--help` answer at once.
+"""
+
+import os
+import sys
+
+# in this order `pigan --help` lists them
+from pigan.cli import (
+    stages,  # noqa: F401
+    tools,  # noqa: F401
+)
+from pigan.cli.options import app
+from pigan.config import ParamsError
+from pigan.errors import PiganError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Runs the command line; errors that the user can mend are one line."""
+    # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        app()
+    except ParamsError as error:
+        _fail(error, str(error), 2)
+    except PiganError as error:
+        _fail(error, str(error), 1)
+    except BrokenPipeError:
+        # the reader of our output has left, as in `pigan params | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _fail(error, f"unexpected {type(error).__name__}: {error} (`pigan --debug ...` shows where)", 1)
+
+
+def _fail(error: Exception, message: str, code: int) -> None:
+    if os.environ.get("PIGAN_DEBUG"):
+        raise error
+    print(f"pigan: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

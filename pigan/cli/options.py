@@ -1,0 +1,88 @@
+"""What the commands share: the application, options that several have, how they say what they did."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pigan import __version__
+from pigan.errors import PiganError
+from pigan.sections import Extractor
+
+app = typer.Typer(
+    name="pigan",
+    help="Train, evaluate, ablate and report on pi-GAN (arXiv 2012.00926). DVC and Snakemake call these commands.",
+    epilog="Start with `pigan params demo > params.yaml`, then `make report`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment; see `pigan params`.")]
+ArmName = Annotated[str, typer.Option("--arm", help="Ablation arm, a key of `arms` in the params.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and noise.")]
+Data = Annotated[Path, typer.Option("--data", help="Prepared data, the output of `pigan crop`.")]
+OnDevice = Annotated[Device, typer.Option("--device", help="auto takes a GPU if there is one; cuda fails without one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes, by default one a processor; results do not depend on it."),
+]
+Gpus = Annotated[
+    int, typer.Option("--gpus", min=1, help="How many GPUs share the work; the result does not depend on it.")
+]
+PARAMS = Path("params.yaml")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the command."""
+    if version:
+        typer.echo(f"pigan {__version__}")
+        raise typer.Exit
+    if debug:
+        os.environ["PIGAN_DEBUG"] = "1"
+
+
+def one_of(name: str | None, names: Sequence[Extractor]) -> Extractor:
+    """The extractor of that name, or the first.
+
+    Raises:
+        PiganError: the params do not have it.
+    """
+    found = next((known for known in names if name in (known, None)), None)
+    if found is None:
+        raise PiganError(f"--extractor {name}: evaluate.extractors has {', '.join(names)}; add it there")
+    return found
+
+
+def typed() -> str:
+    """The command as it was typed."""
+    return shlex.join(["pigan", *sys.argv[1:]])
+
+
+def processors() -> int:
+    """How many this process may use, as a cluster's scheduler set it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wrote(path: Path) -> None:
+    """Tells what a command made."""
+    typer.echo(f"wrote {path}")
