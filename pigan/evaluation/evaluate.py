@@ -68,6 +68,8 @@ def evaluate(
         "extractor": config.extractor,
         "weights_sha256": lead["weights_sha256"],
         "real_images": lead["count"],
+        "other_real_images": lead["other_count"],
+        "held_out_images": lead["held_out_count"],
         "fake_images": made["images"],
         **{key: lead[key] for key in COMMON},
         "intervals": "95 %, of this trained model: how far values would move with other images, views or objects",

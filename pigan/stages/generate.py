@@ -19,6 +19,7 @@ from pigan.synthesis.evaluation_set import write_consistency_views, write_evalua
 from pigan.synthesis.history import write_history
 from pigan.synthesis.inversion import write_inversions
 from pigan.synthesis.pictures import write_pictures
+from pigan.synthesis.sweeps import write_sweeps
 from pigan.synthesis.video import write_turntable
 from pigan.training.loop import CHECKPOINT
 from pigan.training.state import load_generator
@@ -67,6 +68,7 @@ def generate_stage(
             "pose": parts.time("pose", write_encoded_poses, checkpoint, resolved, prepared, folder, device),
         }
         parts.time("pictures", write_pictures, generator, resolved, folder)
+        parts.time("sweeps", write_sweeps, generator, resolved, folder)
         parts.time("turntable", write_turntable, generator, resolved, folder)
         seconds = parts["images"]
         write_json(
@@ -113,6 +115,8 @@ def sampling(params: Params, device: torch.device) -> dict[str, Any]:
         "samples_multiplier": settings.samples_multiplier,
         "hierarchical": model.hierarchical,
         "randomness": "none: evenly spaced samples, no density noise",
+        "snapshot_images": settings.snapshot_images,
+        "inversion": settings.inversion.model_dump(),
         "precision": str(numerics.dtype).removeprefix("torch."),
         "kernel": numerics.kernel,
     }

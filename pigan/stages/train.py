@@ -12,6 +12,7 @@ from pigan.runtime import choose_device, generator_for, prepare_process, seed_of
 from pigan.synthesis.pictures import sample_sheet
 from pigan.training.loop import (
     CHECKPOINT,
+    RealBatch,
     RealImages,
     Run,
     run_fingerprint,
@@ -79,22 +80,26 @@ def train_stage(
 
 
 def real_images(params: Params, prepared: Prepared, seed: int, resolution: int, device: torch.device) -> RealImages:
-    """Seeded batches of the training split: shuffled epochs, mirrored if the params say so, a function of the step."""
+    """Seeded batches of the training split: shuffled epochs, mirrored if the params say so, a function of the step.
+
+    With the poses of their cameras, where the data has them.
+    """
     pool = TrainingImages(prepared, resolution, device)
 
-    def batch(step: int, size: int) -> torch.Tensor:
+    def batch(step: int, size: int) -> RealBatch:
         indices = batch_indices(pool.count, size, step, seed_of(seed, "batches", resolution))
         random = generator_for(torch.device("cpu"), seed, "flips", resolution, step)
         mirrored = torch.rand(size, generator=random) < (0.5 if params.dataset.flip else 0.0)
-        return pool.images(indices, mirrored)
+        return pool.images(indices, mirrored), pool.poses(indices, mirrored)
 
     return batch
 
 
 def _images_hash(prepared: Prepared, resolution: int) -> str:
-    """What tells these training images from others: their bytes and which of them are trained on."""
+    """What tells these training images from others: their bytes, their cameras, which of them are trained on."""
     prepared.images(resolution)
-    return fingerprint(prepared.info["sha256"][f"images_{resolution}.npy"], prepared.train.tolist())
+    hashes = prepared.info["sha256"]
+    return fingerprint(hashes[f"images_{resolution}.npy"], hashes.get("cameras.npz"), prepared.train.tolist())
 
 
 def work_directory(dataset: str, arm: str, seed: int, resolution: int) -> Path:

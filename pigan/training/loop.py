@@ -36,8 +36,10 @@ WATCHING = ("checkpoint_steps", "checkpoint_minutes", "log_steps", "sample_steps
 SKIPPED_BY_SCALER = ("r1", "grad_norm_d", "grad_norm_g")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
-RealImages = Callable[[int, int], Float[Tensor, "batch 3 side side"]]
-"""Training images (-1..1) for a step of this stage and a batch size; a pure function of the step."""
+RealBatch = tuple[Float[Tensor, "batch 3 side side"], Float[Tensor, "batch 2"] | None]
+"""Training images (-1..1), and pitch and yaw (radians) of their cameras, where they are known."""
+RealImages = Callable[[int, int], RealBatch]
+"""The batch of a step of this stage, given the batch size; a pure function of the step."""
 
 
 class Stopped(Exception):
@@ -105,8 +107,8 @@ def train(
     ):
         while counters.step < stage.steps:
             values = schedule(training, stage, counters.step, counters.global_step)
-            real = real_images(counters.step, stage.batch_size)
-            measured = training_step(state, params, values, real, run.seed)
+            real, pose = real_images(counters.step, stage.batch_size)
+            measured = training_step(state, params, values, real, run.seed, pose)
             if counters.step % training.log_steps == 0 or counters.step == stage.steps:
                 now = time.monotonic()
                 images_per_second = (counters.step - logged[1]) * stage.batch_size / max(now - logged[0], 1e-9)

@@ -28,7 +28,7 @@ def test_nested_settings_are_lines_of_words(collected: Collected) -> None:
     sampling = rows["Sampling"]
     assert {"generator weights: ema", "truncation ψ: 1", "background: white", "samples a ray: 8"} <= set(sampling)
     assert "law of cameras: spherical_uniform" in sampling and "angle spans pixel centres: no" in sampling
-    assert rows["Bootstrap samples of an interval"] == ["50"]
+    assert rows["Random halves behind an interval"] == ["50"]
     assert rows["Feature extractor"] == ["EfficientNet-Lite0"]
     assert not [line for lines in rows.values() for line in lines if "{" in line or "[" in line]
 
