@@ -178,7 +178,7 @@ def test_truncated_image_is_rejected_by_name_and_the_chain_goes_on(pigan: Any, p
     )
     who, to = ("--arm", "baseline", "--seed", "0"), ("--device", "cpu")
     train = ("train", *who, *to, "--data", data, "--resolution")
-    evaluated = ("--generated", f"{run}/generated", "--out", f"{run}/metrics.json")
+    evaluated = ("--generated", f"{run}/generated", "--pictures", f"{run}/evaluated", "--out", f"{run}/metrics.json")
     for command in (
         ("download", "--out", "data/raw/photos"),
         ("crop", "--raw", "data/raw/photos", "--out", data),
@@ -186,8 +186,8 @@ def test_truncated_image_is_rejected_by_name_and_the_chain_goes_on(pigan: Any, p
         ("init", *who, "--out", f"{run}/init"),
         (*train, "8", "--init", f"{run}/init", "--out", f"{run}/r8"),
         (*train, "16", "--init", f"{run}/r8", "--out", f"{run}/r16"),
-        ("generate", *who, *to, "--model", f"{run}/r16", "--out", f"{run}/generated"),
-        ("evaluate", *to, "--data", data, "--stats", stats, *evaluated),
+        ("generate", *who, *to, "--model", f"{run}/r16", "--data", data, "--out", f"{run}/generated"),
+        ("evaluate", *to, "--data", data, "--stats", str(Path(stats).parent), *evaluated),
         ("bench", "--quick", "--params", "params.yaml", "--out", "runs/photos/speed.json"),
         ("report", "--data", data, "--runs", "runs/photos", "--out", "reports/tiny"),
     ):

@@ -1,7 +1,7 @@
 """The stages, a command each, in the order of the chain."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -139,7 +139,7 @@ def generate(
 ) -> None:
     """Render evaluation images with depth and cameras, and pictures for people; invert held-out views.
 
-    Pictures: sample sheets, truncation sweep, strips of views, depth, pose explorer and a turntable video.
+    Pictures: sample sheets, strips of views, depth, truncation and interpolation sweeps, pose explorer, turntable video.
     """
     loaded = config.load(params)
     from pigan.stages.generate import generate_stage
@@ -228,14 +228,50 @@ def bench(
 
 @app.command()
 def report(
-    data: Data,
-    runs: Annotated[Path, typer.Option("--runs", help="runs/<dataset>")],
-    out: Annotated[Path, typer.Option("--out", help="reports/<experiment>")],
+    reports: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="REPORT", help="With --compare: folders of reports, as reports/demo.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Prepared data, the output of `pigan crop`.")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="runs/<dataset>")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare the reports that are named; needs neither --data nor --runs.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="reports/<experiment>; of --compare a page, reports/comparison/comparison.html."),
+    ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Tables, figures and one self-contained HTML page over all arms and seeds."""
+    """Tables, figures and one self-contained HTML page over all arms and seeds; or a comparison of such reports.
+
+    A report is a folder with summary.json. Experiments with other params, or of other commits, are compared by:
+
+    pigan report --compare reports/first reports/second
+    """
+    if compare:
+        if data is not None or runs is not None:
+            _wrong("--compare reads reports alone: leave --data and --runs out")
+        from pigan.report.compare import compare_reports
+
+        for path in compare_reports(reports or [], out or Path("reports/comparison/comparison.html")):
+            wrote(path)
+        return
+    if reports:
+        _wrong(f"{reports[0]}: reports are named only with --compare, as pigan report --compare reports/a reports/b")
+    if data is None or runs is None or out is None:
+        missing = [name for name, path in (("--data", data), ("--runs", runs), ("--out", out)) if path is None]
+        _wrong(f"Missing option '{missing[0]}': a report needs --data, --runs and --out; see `pigan report --help`")
     loaded = config.load(params)
     from pigan.report.page import make_report
 
     make_report(loaded, data, runs, out)
     wrote(out / "report.html")
+
+
+def _wrong(message: str) -> NoReturn:
+    """Leaves with the exit code of wrong usage."""
+    typer.echo(f"pigan: {message}", err=True)
+    raise typer.Exit(2)

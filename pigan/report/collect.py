@@ -1,51 +1,27 @@
 """Reads what the stages left behind, checks it, and hands it on as typed records."""
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.files import read_json
+from pigan.report.incomplete import Incomplete, Place, incomplete, picture_in
+from pigan.report.records import (
+    Evaluated,
+    GeneratedInfo,
+    Record,
+    StageState,
+    Unusable,
+    log_rows,
+    read_object,
+    read_record,
+)
 from pigan.report.speed import Speed, read_speed
-
-
-class Record(BaseModel):
-    """Base of the records read from JSON: frozen; keys that the report does not show are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class StageState(Record):
-    """state.json of one training stage; seconds are wall time of all attempts."""
-
-    resolution: int
-    step: int
-    images_seen: int
-    seconds: float
-    parameters: dict[str, int] = {}
-    device: str = "unknown"
-    torch: str = "unknown"
-    peak_memory_mb: float | None = None
-    threads: int | None = None
-
-
-class GeneratedInfo(Record):
-    """generated.json: how the evaluation images were rendered."""
-
-    checkpoint_sha256: str = "unknown"
-    weights: str = "unknown"
-    truncation: float | None = None
-    images: int = 0
-    resolution: int | None = None
-    seconds: float | None = None
-    images_per_second: float | None = None
-    device: str = "unknown"
 
 
 class Reject(Record):
@@ -64,44 +40,23 @@ class DatasetCard(Record):
     licence: str | None = None
     count: int
     found: int
-    rejected: list[Reject] = []
+    rejected: list[Reject] = Field(default_factory=list)
     resolutions: list[int]
     split: dict[str, list[int]]
-    sha256: dict[str, str] = {}
-    names: list[str] = []
+    sha256: dict[str, str] = Field(default_factory=dict)
+    names: list[str] = Field(default_factory=list)
     description: str | None = None
     citation: str | None = None
     expected: int | None = None
-    large_enough: dict[str, int] = {}
+    large_enough: dict[str, int] = Field(default_factory=dict)
     duplicates: list[list[int]] | None = None
     owners: int | None = None
-    crop: dict[str, Any] = {}
+    crop: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def has_depth(self) -> bool:
         """Whether there are depth maps."""
         return any(name.startswith("depth_") for name in self.sha256)
-
-
-class CurvePoint(BaseModel):
-    """Metrics of a snapshot along training; their keys carry the extractor."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    __pydantic_extra__: dict[str, float | None]
-
-    step: int
-    images_seen: int
-    resolution: int
-    images: int
-
-
-class Evaluated(Record):
-    """metrics.json apart from its numbers: 95 % intervals within the run by metric, and the curve along training."""
-
-    intervals: dict[str, tuple[float | None, float | None] | None] = {}
-    curve: list[CurvePoint] = []
-    protocol: dict[str, Any] = {}
 
 
 class Explorer(Record):
@@ -139,43 +94,66 @@ class Run:
 
     def picture(self, name: str) -> Path | None:
         """A file that generating or evaluating left behind, or None when it is not there."""
-        paths = [self.folder / made / name for made in ("generated", "evaluated")]
-        return next((path for path in paths if path.is_file()), None)
+        return picture_in(self.folder, name)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Everything that the report is made from."""
+    """Everything that the report is made from: the complete runs, and what is told of the others.
+
+    `speed` is None when it was not measured; `speed_problem` then says why and how to.
+    """
 
     params: Params
     dataset: DatasetCard
     data: Path
     runs: list[Run]
-    speed: Speed
+    speed: Speed | None
+    incomplete: list[Incomplete] = field(default_factory=list)
+    speed_problem: str = ""
 
     @property
-    def main(self) -> Run:
-        """First seed of the main arm."""
+    def main(self) -> Run | Incomplete:
+        """The run whose pictures stand for the main arm."""
         return self.first_seed(self.params.report.main_arm)
 
+    @property
+    def logs(self) -> list[pd.DataFrame]:
+        """The training logs of all runs that have one, in the order of arms and seeds."""
+        every: list[Run | Incomplete] = [*self.runs, *self.incomplete]
+        arms, seeds = list(self.params.arms), self.params.seeds
+        every.sort(key=lambda run: (arms.index(run.arm), seeds.index(run.seed)))
+        return [run.log for run in every if len(run.log)]
+
     def of_arm(self, arm: str) -> list[Run]:
-        """Runs of one arm, in the order of the seeds."""
+        """The complete runs of one arm, in the order of the seeds."""
         return [run for run in self.runs if run.arm == arm]
 
-    def first_seed(self, arm: str) -> Run:
-        """The run whose pictures stand for the arm."""
-        return self.of_arm(arm)[0]
+    def first_seed(self, arm: str) -> Run | Incomplete:
+        """The run whose pictures stand for the arm: the first complete one, else the first that has any, else any."""
+        others = [run for run in self.incomplete if run.arm == arm]
+        shown = [run for run in others if (run.folder / "generated").is_dir()]
+        every: list[Run | Incomplete] = [*self.of_arm(arm), *shown, *others]
+        return every[0]
 
 
 def collect(params: Params, data: Path, runs: Path) -> Collected:
     """Reads every arm x seed below `runs` (runs/<dataset>), the speed measured there, and the prepared data's card.
 
+    A run that lacks something, or whose files are damaged, is collected as incomplete.
+
     Raises:
-        PiganError: a file is missing or not what its stage writes; the message names the stage to run.
+        PiganError: the prepared data has no card; the message names the stage to run.
     """
     dataset = read_card(data)
-    found = [_run(params, runs, arm, seed) for arm in params.arms for seed in params.seeds]
-    return Collected(params, dataset, data, found, read_speed(runs / "speed.json"))
+    found = [_run(params, Place(runs, data, arm, seed)) for arm in params.arms for seed in params.seeds]
+    complete = [run for run in found if isinstance(run, Run)]
+    others = [run for run in found if isinstance(run, Incomplete)]
+    try:
+        speed, problem = read_speed(runs / "speed.json"), ""
+    except PiganError as error:
+        speed, problem = None, str(error)
+    return Collected(params, dataset, data, complete, speed, others, problem)
 
 
 def read_card(data: Path) -> DatasetCard:
@@ -184,7 +162,7 @@ def read_card(data: Path) -> DatasetCard:
     Raises:
         PiganError: the file is missing or holds something else.
     """
-    return _record(DatasetCard, data / "dataset.json", "pigan crop")
+    return read_record(DatasetCard, data / "dataset.json", "pigan crop")
 
 
 def read_explorer(path: Path) -> Explorer:
@@ -193,87 +171,49 @@ def read_explorer(path: Path) -> Explorer:
     Raises:
         PiganError: the file is missing or holds something else.
     """
-    return _record(Explorer, path, "pigan generate")
+    return read_record(Explorer, path, "pigan generate")
 
 
-def _run(params: Params, runs: Path, arm: str, seed: int) -> Run:
-    folder = runs / arm / f"seed{seed}"
-    call = f"--arm {arm} --seed {seed}"
+def _run(params: Params, place: Place) -> Run | Incomplete:
+    arm, seed, folder = place.arm, place.seed, place.folder
     stages: list[StageState] = []
     logs: list[dict[str, Any]] = []
-    for link in params.curriculum.order:
-        hint = f"pigan train {call} --resolution {link.resolution}"
-        stages.append(_record(StageState, folder / link.name / "state.json", hint))
-        logs.extend(_log_rows(folder / link.name / "log.jsonl", hint))
-    generated = _record(GeneratedInfo, folder / "generated" / "generated.json", f"pigan generate {call}")
-    path, evaluate = folder / "metrics.json", f"pigan evaluate ({call})"
-    metrics = _numbers(path, params.evaluate.extractors, evaluate)
-    evaluated = _record(Evaluated, path, evaluate)
-    measured = evaluated.protocol.get("checkpoint_sha256", generated.checkpoint_sha256)
-    if measured != generated.checkpoint_sha256:
-        raise PiganError(f"{path}: not measured on what is in generated/; run pigan evaluate again")
+    stage = "init"
+    try:
+        for link in params.curriculum.order:
+            stage = link.name
+            state = read_record(StageState, folder / stage / "state.json", "pigan train")
+            lines = list(log_rows(folder / stage / "log.jsonl", "pigan train"))
+            stages.append(state)
+            logs.extend(lines)
+        stage = "generate"
+        generated = read_record(GeneratedInfo, folder / "generated" / "generated.json", "pigan generate")
+        stage = "evaluate"
+        metrics, evaluated = _measured(folder / "metrics.json", params.evaluate.extractors, generated)
+    except Unusable as error:
+        return incomplete(params, place, stage, error, pd.DataFrame(logs).assign(arm=arm, seed=seed))
     log = pd.DataFrame(logs).assign(arm=arm, seed=seed)
     curve = pd.DataFrame([point.model_dump() for point in evaluated.curve]).assign(arm=arm, seed=seed)
-    intervals = _known_intervals(evaluated)
-    return Run(arm, seed, folder, metrics, intervals, curve, evaluated.protocol, stages, log, generated)
+    known = evaluated.known_intervals()
+    return Run(arm, seed, folder, metrics, known, curve, evaluated.protocol, stages, log, generated)
 
 
-def _numbers(path: Path, extractors: Sequence[str], command: str) -> dict[str, float]:
-    """The numbers at the top level of a metrics.json; null becomes not-a-number."""
-    values = _object(path, f"run {command}")
+def _measured(path: Path, extractors: Sequence[str], generated: GeneratedInfo) -> tuple[dict[str, float], Evaluated]:
+    """The numbers at the top level of a metrics.json, null as not-a-number, and the rest of it.
+
+    Raises:
+        Unusable: missing, damaged, without a metric that the params ask for, or not measured on what is in generated/.
+    """
+    values = read_object(path, "pigan evaluate")
     for extractor in extractors:
         if f"fid_{extractor}" not in values:
-            raise PiganError(
-                f"{path}: holds no fid_{extractor}, the metric that params.yaml asks for; run {command} again"
-            )
+            what = f"holds no fid_{extractor}, the metric that params.yaml asks for"
+            raise Unusable(path, what, "run pigan evaluate again")
+    evaluated = read_record(Evaluated, path, "pigan evaluate")
+    if evaluated.protocol.get("checkpoint_sha256", generated.checkpoint_sha256) != generated.checkpoint_sha256:
+        raise Unusable(path, "not measured on what is in generated/", "run pigan evaluate again")
     numbers = {}
     for key, value in values.items():
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             numbers[key] = float("nan") if value is None else float(value)
-    return numbers
-
-
-def _known_intervals(evaluated: Evaluated) -> dict[str, tuple[float, float]]:
-    """Intervals that have both ends."""
-    known = {}
-    for key, interval in evaluated.intervals.items():
-        low, high = interval or (None, None)
-        if low is not None and high is not None:
-            known[key] = (low, high)
-    return known
-
-
-def _log_rows(path: Path, hint: str) -> Iterator[dict[str, Any]]:
-    """Lines of a log.jsonl; a stage of no steps has none."""
-    if not path.is_file():
-        raise PiganError(f"{path}: no such file; run {hint}")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
-            raise PiganError(f"{path}: line {number} is no JSON object; delete the file's folder and run {hint}")
-        yield row
-
-
-def _object(path: Path, hint: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise PiganError(f"{path}: no such file; {hint}")
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise PiganError(f"{path}: holds no JSON object; {hint} again")
-    return values
-
-
-Kind = TypeVar("Kind", bound=Record)
-
-
-def _record(kind: type[Kind], path: Path, command: str) -> Kind:
-    values = _object(path, f"run {command}")
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PiganError(f"{path}: {place}: {first['msg'].lower()}; run {command} again") from None
+    return numbers, evaluated

@@ -13,6 +13,8 @@ from PIL import Image
 from pigan.report.figures import GRID, INK
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
+# tried in this order on what is too large: WebP quality, and share of the width
+COMPRESSION = ((90, 1.0), (75, 1.0), (75, 0.7), (60, 0.5), (50, 0.35))
 
 
 def data_uri(path: Path) -> str:
@@ -25,6 +27,25 @@ def image_uri(image: UInt8[np.ndarray, "h w 3"]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", optimize=True)
     return _uri(buffer.getvalue(), "image/png")
+
+
+def picture_uri(path: Path, limit: int) -> str:
+    """A picture as a data: address of at most `limit` bytes, as it is if it fits, else with loss (WebP), and smaller.
+
+    The strongest compression is taken as it comes.
+    """
+    content = path.read_bytes()
+    if len(content) <= limit:
+        return _uri(content, MEDIA_TYPES[path.suffix])
+    with Image.open(path) as image:
+        whole = image.convert("RGB")
+    for quality, share in COMPRESSION:
+        size = max(1, round(whole.width * share)), max(1, round(whole.height * share))
+        buffer = io.BytesIO()
+        whole.resize(size, Image.Resampling.LANCZOS).save(buffer, "WEBP", quality=quality, method=4)
+        if buffer.tell() <= limit:
+            break
+    return _uri(buffer.getvalue(), "image/webp")
 
 
 def image_size(path: Path) -> tuple[int, int]:

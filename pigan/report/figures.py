@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -53,6 +54,15 @@ def nothing(axes: Axes) -> None:
     """Says in the empty axes that there is no value."""
     axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center")
     axes.set(xticks=[], yticks=[])
+
+
+def save_nothing(path: Path, size: tuple[float, float], panels: int) -> None:
+    """A plot of that size, inches, whose panels say that there is no value."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        for axes in figure.subplots(1, panels, squeeze=False).flat:
+            nothing(axes)
+        save(figure, path)
 
 
 def save(figure: Figure, path: Path) -> None:

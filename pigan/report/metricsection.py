@@ -1,8 +1,9 @@
 """The tables of metrics on the page: a row a metric, a column an arm."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -17,15 +18,26 @@ from pigan.report.metrics import (
     notes_of,
     unmeasured,
 )
+from pigan.report.ranking import leaders
+from pigan.report.seeds import counts, several_seeds
 from pigan.report.tables import decimals, write_interval, write_number, write_significant, write_spread
-from pigan.report.verdict import listed, ranking
+from pigan.report.words import listed
+
+# so many arms that are not told apart are named; more are counted
+NAMED = 2
+# of a metric's columns in the ablation table, what a cell shows
+PARTS = ("mean", "std", "n", "low", "high", "difference", "difference_low", "difference_high")
 
 TITLES = {"image": "Image quality", "shape": "Shape and views", "other": "Other numbers"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: its exact value, and how people read it."""
+    """One number of a table: its exact value, and how people read it.
+
+    `interval` is that over seeds where several were trained, else the one within the run; `count` says behind how many
+    seeds it stands when these are fewer than the arm's; `difference` is paired by seed, with its interval.
+    """
 
     metric: str
     arm: str
@@ -36,11 +48,12 @@ class Cell:
     interval: str = ""
     difference: str = ""
     best: bool = False
+    count: str = ""
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric in a table: a number that accompanies it, the best arm, and a cell a column."""
+    """A metric in a table: a number that accompanies it, which arm is best, and a cell a column."""
 
     metric: Metric
     context: str
@@ -50,11 +63,12 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class MetricTable:
-    """Metrics that belong together."""
+    """Metrics that belong together; `counts` says of each arm how many complete runs it has."""
 
     title: str
     group: str
     rows: list[MetricRow]
+    counts: dict[str, str] = field(default_factory=dict)
 
 
 def headline_tables(collected: Collected, ablation: pd.DataFrame) -> list[MetricTable]:
@@ -70,9 +84,9 @@ def arm_tables(collected: Collected, ablation: pd.DataFrame) -> list[MetricTable
 
 def further_tables(collected: Collected, ablation: pd.DataFrame) -> list[MetricTable]:
     """The image metrics of each further extractor by arm."""
-    arms = list(collected.params.arms)
+    arms, seeds = list(collected.params.arms), counts(collected)
     return [
-        MetricTable(EXTRACTOR_NAMES[extractor], extractor, metric_rows(collected, ablation, metrics, arms))
+        MetricTable(EXTRACTOR_NAMES[extractor], extractor, metric_rows(collected, ablation, metrics, arms), seeds)
         for extractor, metrics in further_metrics(collected).items()
     ]
 
@@ -99,13 +113,12 @@ def seed_tables(collected: Collected, table: pd.DataFrame) -> list[MetricTable]:
 def metric_rows(
     collected: Collected, ablation: pd.DataFrame, metrics: Sequence[Metric], arms: Sequence[str]
 ) -> list[MetricRow]:
-    """One row a metric: of each arm mean and spread over seeds, or one seed's interval; difference to the main arm."""
+    """One row a metric: of each arm what the seeds say, or one seed's interval; paired difference to the main arm."""
     rows = []
     for metric in metrics:
-        order = ranking(metric, ablation)
-        order = order if len(order) > 1 else []
-        cells = [_arm_cell(collected, ablation, metric, arm, order) for arm in arms]
-        rows.append(MetricRow(metric, context(collected, metric), order[0] if order else "", cells))
+        first = leaders(collected, metric, ablation)
+        cells = [_arm_cell(collected, ablation, metric, arm, first) for arm in arms]
+        rows.append(MetricRow(metric, context(collected, metric), _best(first), cells))
     return rows
 
 
@@ -146,25 +159,54 @@ def _by_group(
     for group, title in TITLES.items():
         rows = metric_rows(collected, ablation, [metric for metric in metrics if metric.group == group], arms)
         if rows:
-            tables.append(MetricTable(title, group, rows))
+            tables.append(MetricTable(title, group, rows, counts(collected)))
     return tables
 
 
-def _arm_cell(collected: Collected, ablation: pd.DataFrame, metric: Metric, arm: str, order: list[str]) -> Cell:
-    rows, main_arm = ablation.set_index("arm"), collected.params.report.main_arm
-    digits = decimals(ablation[f"{metric.key}_mean"])
-    mean, spread, away = (float(rows[f"{metric.key}_{part}"][arm]) for part in ("mean", "std", "difference"))
-    interval = collected.first_seed(arm).intervals.get(metric.key) if len(collected.params.seeds) == 1 else None
+def _best(first: Sequence[str]) -> str:
+    """The best arm, or which or how many are not told apart at the top."""
+    if len(first) > NAMED:
+        return f"{len(first)} arms not told apart"
+    return first[0] if len(first) == 1 else f"{listed(first)} not told apart" if first else ""
+
+
+def _arm_cell(collected: Collected, ablation: pd.DataFrame, metric: Metric, arm: str, first: list[str]) -> Cell:
+    key, place = metric.key, int((ablation["arm"] == arm).to_numpy().argmax())
+    # only this metric's columns: a table of many arms and metrics has hundreds
+    row = {name: ablation[name].iloc[place] for name in ("n", *(f"{key}_{part}" for part in PARTS))}
+    digits = decimals(ablation[f"{key}_mean"])
+    mean, spread = float(row[f"{key}_mean"]), float(row[f"{key}_std"])
+    fewer = 0 < int(row[f"{key}_n"]) < int(row["n"])
     return Cell(
-        metric=metric.key,
+        metric=key,
         arm=arm,
         value=exact(mean),
         text=write_number(mean, digits),
         spread="" if math.isnan(spread) else write_spread(spread, digits),
-        interval="" if interval is None or math.isnan(mean) else write_interval(interval, digits),
-        difference="" if arm == main_arm or math.isnan(away) else write_number(away, digits, sign=True),
-        best=arm in order and mean == float(rows[f"{metric.key}_mean"][order[0]]),
+        interval="" if math.isnan(mean) else _interval(collected, row, arm, key, digits),
+        difference="" if arm == collected.params.report.main_arm else _difference(row, key, digits),
+        best=arm in first,
+        count=f"n = {int(row[f'{key}_n'])}" if fewer else "",
     )
+
+
+def _interval(collected: Collected, row: Mapping[str, Any], arm: str, key: str, digits: int | None) -> str:
+    """The interval of the mean over seeds; where no arm has several, the one within the arm's run."""
+    ends = (float(row[f"{key}_low"]), float(row[f"{key}_high"]))
+    if several_seeds(collected):
+        return "" if math.isnan(ends[0]) else write_interval(ends, digits)
+    within = collected.of_arm(arm)[0].intervals.get(key)
+    return write_interval(within, digits) if within else ""
+
+
+def _difference(row: Mapping[str, Any], key: str, digits: int | None) -> str:
+    """The difference to the main arm, and behind it its interval."""
+    away = float(row[f"{key}_difference"])
+    if math.isnan(away):
+        return ""
+    ends = (float(row[f"{key}_difference_low"]), float(row[f"{key}_difference_high"]))
+    more = "" if math.isnan(ends[0]) else f" {write_interval(ends, digits, sign=True)}"
+    return f"{write_number(away, digits, sign=True)}{more}"
 
 
 def _run_cell(run: Run, key: str, digits: int | None) -> Cell:

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from pigan.report.figures import COLOURS, INK, STYLE, locator, nothing, save, short
+from pigan.report.armfigures import with_count
+from pigan.report.figures import COLOURS, INK, STYLE, locator, nothing, save, save_nothing, short
 
 CURVE_POINTS = 300
 # a panel whose largest value is so many times the smallest is logarithmic
@@ -22,6 +23,9 @@ WIDE = 10.0
 def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
     """Mean wall time by arm, split by stage, and images a second in training."""
     arms = list(dict.fromkeys(table["arm"]))
+    if not arms:
+        save_nothing(path, (10.0, 2.0), 2)
+        return
     parts = stages.pivot_table(index="arm", columns="resolution", values="seconds", aggfunc="mean", sort=False)
     costs = {f"train {side} px": parts[side].reindex(arms).fillna(0.0) for side in parts.columns}
     for name in ("generate", "evaluate"):
@@ -29,7 +33,7 @@ def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Map
         costs[name] = means.reindex(arms).fillna(0.0)
     total = stages.groupby(["arm", "seed"], sort=False)[["images", "seconds"]].sum()
     speed = (total["images"] / total["seconds"].where(total["seconds"] > 0)).groupby("arm", sort=False).mean()
-    length, unit = _time_unit(float(pd.DataFrame(costs).sum(axis=1).max()))
+    length, unit = time_unit(float(pd.DataFrame(costs).sum(axis=1).max()))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 1.05 + 0.34 * len(arms)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
@@ -45,7 +49,7 @@ def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Map
         right.barh(range(len(arms)), speed.reindex(arms).fillna(0.0), 0.55, color=[styles[arm][0] for arm in arms])
         right.set_title("Training images a second")
         right.xaxis.set_major_locator(locator(4))
-        left.set_yticks(range(len(arms)), arms)
+        left.set_yticks(range(len(arms)), [with_count(table, arm) for arm in arms])
         left.set_ylim(len(arms) - 0.4, -0.6)
         for axes in (left, right):
             axes.grid(False, axis="y")
@@ -172,7 +176,7 @@ def _stage_changes(axes: Axes, log: pd.DataFrame) -> None:
         )
 
 
-def _time_unit(longest: float) -> tuple[float, str]:
+def time_unit(longest: float) -> tuple[float, str]:
     """Seconds in the unit that fits the longest time, and the unit's name."""
     units = [(3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")]
     return next((unit for unit in units if longest >= 2 * unit[0]), units[-1])

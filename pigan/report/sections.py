@@ -31,9 +31,10 @@ class Published:
 
 @dataclass(frozen=True)
 class CostRow:
-    """What one arm cost; times are means over seeds."""
+    """What one arm cost; times are means over its complete runs, as many as `seeds`."""
 
     arm: str
+    seeds: str
     parameters: str
     images_seen: str
     training: str
@@ -57,9 +58,9 @@ def published(params: Params) -> Published | None:
 
 
 def cost_rows(collected: Collected) -> list[CostRow]:
-    """The cost table, one row an arm."""
+    """The cost table, one row an arm that has a complete run."""
     rows = []
-    for arm in collected.params.arms:
+    for arm in (arm for arm in collected.params.arms if collected.of_arm(arm)):
         runs = collected.of_arm(arm)
         images = float(np.mean([run.images_seen for run in runs]))
         seconds = float(np.mean([run.seconds for run in runs]))
@@ -69,6 +70,7 @@ def cost_rows(collected: Collected) -> list[CostRow]:
         rows.append(
             CostRow(
                 arm=arm,
+                seeds=str(len(runs)),
                 parameters=" + ".join(_count(size) for size in sizes.values()) or "–",
                 images_seen=f"{images:,.0f}",
                 training=write_duration(seconds),

@@ -1,21 +1,23 @@
 """Tables of the report, and how their numbers are written for people."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from pigan.report.collect import Collected
 from pigan.report.metrics import SURFACE_METRICS, further_metrics, metrics_of
+from pigan.report.seeds import Over, over, paired, values_of
 
+RUN_COLUMNS = ["arm", "seed", "images_seen", "train_seconds", "generate_seconds", "evaluate_seconds"]
+STAGE_COLUMNS = ["arm", "seed", "resolution", "steps", "images", "seconds", "images_per_second"]
 INTERVAL_COLUMNS = ["arm", "seed", "metric", "value", "low", "high"]
 CURVE_COLUMNS = ["arm", "seed", "step", "images_seen", "resolution", "images"]
 LOG_COLUMNS = ["arm", "seed", "resolution", "step", "global_step", "images_seen", "seconds"]
 
 
 def metrics_table(collected: Collected) -> pd.DataFrame:
-    """One row an arm x seed: every metric, and what the run cost."""
+    """One row a complete arm x seed: every metric, and what the run cost."""
     rows = []
     for run in collected.runs:
         row: dict[str, object] = {"arm": run.arm, "seed": run.seed}
@@ -23,28 +25,35 @@ def metrics_table(collected: Collected) -> pd.DataFrame:
         row |= {"images_seen": run.images_seen, "train_seconds": run.seconds}
         row |= {"generate_seconds": run.generated.seconds, "evaluate_seconds": run.metrics.get("seconds")}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=RUN_COLUMNS)
 
 
 def ablation_table(collected: Collected) -> pd.DataFrame:
-    """One row an arm: n seeds, whether all of them show surfaces, and of each metric three columns.
+    """One row an arm: its n complete runs, whether all of them show surfaces, what it cost, and of each metric:
 
-    These are the mean, the standard deviation over seeds and the difference to the main arm.
+    `_mean` over seeds, `_std` over them, `_low` and `_high` of the mean's t-interval of 95 %, `_n` values behind it;
+    `_difference` to the main arm paired by seed, its interval `_difference_low` and `_difference_high`, and `_pairs`.
     """
-    table = metrics_table(collected)
     main_arm = collected.params.report.main_arm
-    measured = [key for key in SURFACE_METRICS if key in table and table[key].notna().any()]
-    groups = table.assign(surfaces=table[measured].notna().all(axis=1)).groupby("arm", sort=False)
-    parts: dict[str, pd.Series[Any]] = {"n": groups.size(), "surfaces": groups["surfaces"].all()}
     own = [metric for metrics in further_metrics(collected).values() for metric in metrics]
-    for metric in metrics_of(collected) + own:
-        mean = groups[metric.key].mean()
-        parts[f"{metric.key}_mean"] = mean
-        parts[f"{metric.key}_std"] = groups[metric.key].std(ddof=1)
-        parts[f"{metric.key}_difference"] = mean - mean[main_arm]
-    parts["images_seen"] = groups["images_seen"].mean()
-    parts["seconds"] = groups["train_seconds"].mean()
-    return pd.DataFrame(parts).reset_index()
+    keys = [metric.key for metric in metrics_of(collected) + own]
+    measured = [key for key in SURFACE_METRICS if key in keys]
+    rows = []
+    for arm in collected.params.arms:
+        runs = collected.of_arm(arm)
+        shown = [not math.isnan(run.metrics.get(key, math.nan)) for run in runs for key in measured]
+        row: dict[str, object] = {"arm": arm, "n": len(runs), "surfaces": bool(runs) and all(shown)}
+        for key in keys:
+            values = values_of(collected, arm, key)
+            mean, away = over(values), paired(values, values_of(collected, main_arm, key))
+            row |= {f"{key}_mean": mean.value, f"{key}_std": float(values.std(ddof=1))}
+            row |= _with_ends(key, mean) | {f"{key}_n": mean.seeds, f"{key}_difference": away.value}
+            # of the main arm to itself there is nothing to estimate
+            row |= _with_ends(f"{key}_difference", Over(0.0, None, 0) if arm == main_arm else away)
+            row |= {f"{key}_pairs": away.seeds}
+        row |= {name: _mean([float(getattr(run, name)) for run in runs]) for name in ("images_seen", "seconds")}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def intervals_table(collected: Collected) -> pd.DataFrame:
@@ -68,11 +77,10 @@ def curve_table(collected: Collected) -> pd.DataFrame:
 
 
 def training_table(collected: Collected) -> pd.DataFrame:
-    """The logs of all runs, one below the other; training images in `images_seen`, wall time in `seconds`."""
-    logs = [run.log for run in collected.runs if len(run.log)]
-    if not logs:
+    """The logs of all runs, complete or not: training images in `images_seen`, wall time in `seconds`."""
+    if not collected.logs:
         return pd.DataFrame(columns=LOG_COLUMNS)
-    table = pd.concat(logs, ignore_index=True)
+    table = pd.concat(collected.logs, ignore_index=True)
     first = [name for name in LOG_COLUMNS if name in table.columns]
     return table[[*first, *(name for name in table.columns if name not in first)]]
 
@@ -96,7 +104,7 @@ def stage_table(collected: Collected) -> pd.DataFrame:
                     "images_per_second": speed,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=STAGE_COLUMNS)
 
 
 def decimals(values: Iterable[float]) -> int | None:
@@ -124,14 +132,16 @@ def write_number(value: float, digits: int | None, sign: bool = False) -> str:
 def write_spread(value: float, digits: int | None) -> str:
     """A spread with the digits of its mean; with one digit that counts when that would show a zero."""
     text = write_number(value, digits)
-    if digits is None or value == 0 or any(letter in "123456789" for letter in text):
+    # a spread a million times below the digits is rounding of equal values
+    nothing = digits is not None and abs(value) < 10.0 ** (-digits - 6)
+    if digits is None or nothing or any(letter in "123456789" for letter in text):
         return text
     return write_number(value, -math.floor(math.log10(abs(value))))
 
 
-def write_interval(interval: tuple[float, float], digits: int | None) -> str:
+def write_interval(interval: tuple[float, float], digits: int | None, sign: bool = False) -> str:
     """Both ends with the digits of what lies between."""
-    low, high = (write_number(end, digits) for end in interval)
+    low, high = (write_number(end, digits, sign) for end in interval)
     return f"[{low}, {high}]"
 
 
@@ -158,3 +168,13 @@ def write_duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def _with_ends(name: str, estimate: Over) -> dict[str, object]:
+    """The two columns of an interval."""
+    low, high = estimate.ends
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -1,4 +1,4 @@
-"""Pictures for people: sheets, truncation sweeps, strips of views, depth and normals, the pose explorer."""
+"""Pictures for people: sheets of samples and truncation, strips of views, depth and normals, the pose explorer."""
 
 import math
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pigan.config import Params
@@ -16,6 +16,7 @@ from pigan.models.generator import Generator
 from pigan.rendering.cameras import poses_of
 from pigan.rendering.rays import pixel_directions
 from pigan.runtime import generator_for
+from pigan.sections import Camera
 from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, usual_pitch, yaw_sweep
 
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -26,6 +27,9 @@ EXPLORER_YAWS = 24
 EXPLORER_PITCHES = 4
 GAP = 2
 PAPER = 255
+# enlarged pictures have tiles of about so many pixels
+TILE = 128
+DEPTH_COLOURS = "viridis"
 
 
 def grid(images: UInt8[np.ndarray, "count side side 3"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -42,11 +46,17 @@ def grid(images: UInt8[np.ndarray, "count side side 3"], columns: int) -> UInt8[
 
 def save_image(path: Path, pixels: UInt8[np.ndarray, "height width 3"], scale: int = 1) -> None:
     """A PNG or JPEG (by the name's ending), enlarged by a whole factor, written atomically."""
-    image = Image.fromarray(pixels)
-    if scale > 1:
-        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+    image = Image.fromarray(enlarged(pixels, scale))
     with atomic_file(path) as temporary:
         image.save(temporary, quality=90)
+
+
+def enlarged(pixels: UInt8[np.ndarray, "height width 3"], scale: int) -> UInt8[np.ndarray, "tall wide 3"]:
+    """An image `scale` times as wide and high."""
+    if scale == 1:
+        return pixels
+    size = (pixels.shape[1] * scale, pixels.shape[0] * scale)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def sample_sheet(generator: Generator, params: Params, resolution: int, columns: int, path: Path) -> None:
@@ -57,19 +67,29 @@ def sample_sheet(generator: Generator, params: Params, resolution: int, columns:
     random = generator_for(device, params.generate.seed, "sheet poses")
     yaw, pitch = poses_of(camera, count, random)
     views = render_views(generator, code, yaw, pitch, resolution, params)
-    save_image(path, grid(views.images, columns), scale=max(1, 128 // resolution))
+    save_image(path, grid(views.images, columns), enlargement(resolution))
+
+
+def enlargement(side: int) -> int:
+    """By how much tiles of that side (pixels) are enlarged in pictures for people."""
+    return max(1, TILE // side)
+
+
+def front_yaw(camera: Camera) -> float:
+    """The yaw (radians) from which pictures of one view an object show it: that of the second view of the strips."""
+    return yaw_sweep(camera, STRIP_VIEWS)[1 % STRIP_VIEWS]
 
 
 def write_pictures(generator: Generator, params: Params, out: Path) -> None:
-    """samples.png, truncation.png, views.png, depth.png, explorer.jpg and explorer.json in `out`."""
+    """samples.png, truncation.png, views.png, depth.png and .json, explorer.jpg and .json in `out`."""
     settings, camera = params.generate, params.camera
     device = next(generator.parameters()).device
     side = settings.picture_pixels
-    scale = max(1, 128 // side)
+    scale = enlargement(side)
     sample_sheet(generator, params, side, settings.sheet_side, out / "samples.png")
 
     pitch = usual_pitch(camera)
-    front = yaw_sweep(camera, STRIP_VIEWS)[1 % STRIP_VIEWS]
+    front = front_yaw(camera)
 
     code = torch.cat([draw_codes(generator, STRIP_LATENTS, psi, params, device, "strip") for psi in PSIS])
     images = _images(generator, code, [front] * len(code), [pitch] * len(code), side, params)
@@ -88,7 +108,13 @@ def write_pictures(generator: Generator, params: Params, out: Path) -> None:
     views = render_views(generator, code, *angles, side, params)
     rays = pixel_directions(side, camera.fov, camera.align_corners).numpy()
     rows = (views.images, depth_colours(views.depth), normal_colours(views.depth, rays))
-    save_image(out / "depth.png", grid(np.concatenate(rows), DEPTH_LATENTS), scale)
+    sheet, ends = grid(np.concatenate(rows), DEPTH_LATENTS), depth_ends(views.depth)
+    if ends is None:
+        save_image(out / "depth.png", sheet, scale)
+    else:
+        bar = depth_bar(*ends, sheet.shape[1] * scale)
+        save_image(out / "depth.png", np.concatenate((enlarged(sheet, scale), bar)))
+    write_json(out / "depth.json", {"near": ends and ends[0], "far": ends and ends[1]})
 
     yaws, pitches = yaw_sweep(camera, EXPLORER_YAWS), pitch_sweep(camera, EXPLORER_PITCHES)
     turned = code[:1].expand(len(yaws) * len(pitches), -1)
@@ -99,15 +125,44 @@ def write_pictures(generator: Generator, params: Params, out: Path) -> None:
     write_json(out / "explorer.json", {"pitches": pitches, "yaws": yaws, "tile": side * scale})
 
 
+def depth_ends(depth: Float32[np.ndarray, "view side side"]) -> tuple[float, float] | None:
+    """Nearest and farthest depth that have a colour of their own (1st and 99th percentile); None if all is empty."""
+    known = depth[np.isfinite(depth)]
+    if not known.size:
+        return None
+    low, high = np.percentile(known, (1, 99))
+    return float(low), float(high)
+
+
 def depth_colours(depth: Float32[np.ndarray, "view side side"]) -> UInt8[np.ndarray, "view side side 3"]:
     """Near is bright, far is dark, over the range of all views; white where there is nothing."""
-    known = np.isfinite(depth)
-    if not known.any():
+    known, ends = np.isfinite(depth), depth_ends(depth)
+    if ends is None:
         return np.full((*depth.shape, 3), PAPER, np.uint8)
-    low, high = np.percentile(depth[known], (1, 99))
+    low, high = ends
     place = np.clip((high - np.nan_to_num(depth, nan=high)) / max(high - low, 1e-6), 0, 1)
-    colours = (matplotlib.colormaps["viridis"](place)[..., :3] * 255).round().astype(np.uint8)
-    return np.where(known[..., None], colours, np.uint8(PAPER))
+    return np.where(known[..., None], _coloured(place), np.uint8(PAPER))
+
+
+def depth_bar(near: float, far: float, width: int) -> UInt8[np.ndarray, "height width 3"]:
+    """A scale for `depth_colours`, as wide as the picture it stands under (pixels): its ends, in world units."""
+    size = max(12, width // 48)
+    bar, line = 2 * size // 3, size // 2
+    image = Image.new("RGB", (width, line + bar + 2 * size), (PAPER,) * 3)
+    ramp = _coloured(np.linspace(1, 0, width))
+    image.paste(Image.fromarray(np.broadcast_to(ramp, (bar, width, 3)).copy()), (0, line))
+    pen, font, below = ImageDraw.Draw(image), ImageFont.load_default(size), line + bar + size // 3
+    middle = "depth, world units"
+    pen.text((0, below), f"near {near:.3f}", fill=0, font=font)
+    pen.text(((width - pen.textlength(middle, font=font)) / 2, below), middle, fill=0, font=font)
+    end = f"far {far:.3f}"
+    pen.text((width - pen.textlength(end, font=font), below), end, fill=0, font=font)
+    return np.asarray(image)
+
+
+def _coloured(place: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """Colours of 0 (far) to 1 (near)."""
+    return (matplotlib.colormaps[DEPTH_COLOURS](place)[..., :3] * 255).round().astype(np.uint8)
 
 
 def normal_colours(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pigan.config import Params
-from pigan.report.armfigures import draw_by_arm
+from pigan.report.armfigures import draw_by_arm, draw_precision_recall
 from pigan.report.collect import Collected, collect
 from pigan.report.figures import arm_styles
 from pigan.report.metrics import DEPTH_PLOT, metrics_of
@@ -46,6 +46,39 @@ def test_floor_and_interval_are_drawn(collected: Collected, tmp_path: Path) -> N
     assert text.count("<path") > bare.count("<path")
     unknown = [replace(run, metrics=run.metrics | {f"fid_real_{FID[4:]}": math.nan}) for run in collected.runs]
     assert "real against real" not in by_arm(replace(collected, runs=unknown), [FID], tmp_path / "none.svg")
+
+
+def test_rows_say_how_many_seeds_they_stand_on(
+    params_with: Callable[..., Params], run_tree: Tree, tmp_path: Path
+) -> None:
+    params = params_with(seeds=[0, 1])
+    data, runs = run_tree(params)
+    (runs / "concat" / "seed1" / "metrics.json").unlink()
+    for seed in (0, 1):
+        (runs / "relu-pe" / f"seed{seed}" / "metrics.json").unlink()
+    collected = collect(params, data, runs)
+    text = by_arm(collected, [FID], tmp_path / "fid.svg")
+    for name in ("baseline (n = 2)", "no-growing (n = 2)", "concat (one seed)", "relu-pe (no complete run)"):
+        assert name in text
+    assert text.count("no value") == 1
+    # an arm of one seed has no whisker among others of several: the interval within its run says something else
+    assert text == by_arm(collected, [FID], tmp_path / "bare.svg", intervals=False)
+    draw_precision_recall(
+        tmp_path / "pr.svg", "efficientnet_lite0", metrics_table(collected), arm_styles(list(params.arms), "baseline")
+    )
+    text = (tmp_path / "pr.svg").read_text(encoding="utf-8")
+    assert "concat (one seed)" in text and "relu-pe" not in text
+
+
+def test_whisker_is_the_interval_over_seeds(collected: Collected, tmp_path: Path) -> None:
+    table = metrics_table(collected)
+    twice = pd.concat([table, table.assign(seed=1, **{FID: table[FID] + 200.0})], ignore_index=True)
+    metrics = [metric for metric in metrics_of(collected) if metric.key == FID]
+    styles = arm_styles(list(collected.params.arms), "baseline")
+    draw_by_arm(tmp_path / "fid.svg", metrics, twice, styles, intervals_table(collected))
+    text = (tmp_path / "fid.svg").read_text(encoding="utf-8")
+    # 12.7 times 100 on both sides of the mean of the two
+    assert ">1000<" in text and "−1000" in text
 
 
 def test_many_metrics_are_a_grid_and_none_say_so(collected: Collected, tmp_path: Path) -> None:

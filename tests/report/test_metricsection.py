@@ -59,13 +59,33 @@ def test_one_seed_shows_its_interval_with_the_digits_of_the_value(one: Collected
     assert cell.spread == "" and cell.difference == ""
 
 
-def test_several_seeds_show_their_spread_and_no_interval(several: Collected) -> None:
-    cells = row_of(arm_tables(several, ablation_table(several)), FID).cells
-    assert all(cell.spread and not cell.interval for cell in cells)
+def test_several_seeds_show_their_spread_and_the_interval_over_them(several: Collected) -> None:
+    ablation = ablation_table(several)
+    table = ablation.set_index("arm")
+    cells = row_of(arm_tables(several, ablation), FID).cells
+    for cell in cells:
+        low, high = (table[f"{FID}_{end}"][cell.arm] for end in ("low", "high"))
+        assert cell.spread and cell.interval == f"[{low:.1f}, {high:.1f}]" and not cell.count
+        parts = [table[f"{FID}_difference{end}"][cell.arm] for end in ("", "_low", "_high")]
+        away = "" if cell.arm == "baseline" else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*parts)
+        assert cell.difference == away
+    assert arm_tables(several, ablation)[0].counts == dict.fromkeys(several.params.arms, "n = 3")
     runs = row_of(seed_tables(several, metrics_table(several)), FID).cells
     assert len(runs) == 12
     assert all(cell.interval and not cell.spread for cell in runs)
     assert [cell.seed for cell in runs[:3]] == ["0", "1", "2"]
+
+
+def test_cell_of_fewer_seeds_than_its_arm_says_so(params_with: MakeParams, run_tree: Tree) -> None:
+    params = params_with(seeds=[0, 1, 2])
+    data, runs = run_tree(params)
+    path = runs / "concat" / "seed2" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"depth_rmse": None}))
+    collected = collect(params, data, runs)
+    counts = {
+        cell.arm: cell.count for cell in row_of(arm_tables(collected, ablation_table(collected)), "depth_rmse").cells
+    }
+    assert counts == {"baseline": "", "relu-pe": "", "concat": "n = 2", "no-growing": ""}
 
 
 def test_floor_stands_beside_fid(one: Collected) -> None:

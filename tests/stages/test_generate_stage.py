@@ -18,7 +18,8 @@ from pigan.stages.train import init_stage
 FILES = {
     *("images_16.npy", "depth_16.npy", "cameras.npz", "geometry.npz", "consistency.npz", "pairs.npz", "inversion.npz"),
     *("pose.npz", "snapshots", "generated.json", "samples.png", "truncation.png", "views.png", "depth.png"),
-    *("explorer.jpg", "explorer.json", "turntable.mp4", "turntable.png"),
+    *("depth.json", "explorer.jpg", "explorer.json", "interpolation.jpg", "interpolation.json"),
+    *("truncation.jpg", "truncation.json", "turntable.mp4", "turntable.png"),
 }
 
 
@@ -54,7 +55,7 @@ def test_everything_is_written_and_described(params: config.Params, project: Pat
     assert {path.name for path in out.iterdir()} == FILES
     told = json.loads((out / "generated.json").read_text())
     assert told["missing"] == {} and told["images"] == 10 and told["devices"] == 1
-    parts = {"images", "consistency", "pairs", "snapshots", "inversion", "pose", "pictures", "turntable"}
+    parts = {"images", "consistency", "pairs", "snapshots", "inversion", "pose", "pictures", "sweeps", "turntable"}
     assert set(told["seconds_of_parts"]) == parts and told["seconds"] == told["seconds_of_parts"]["images"]
     sampling = told["sampling"]
     assert sampling["camera"] == params.camera.model_dump()

@@ -13,11 +13,20 @@ from pigan.files import sha256_file
 from pigan.models.generator import Generator
 from pigan.rendering.rays import pixel_directions
 from pigan.synthesis import pictures
-from pigan.synthesis.pictures import depth_colours, grid, normal_colours, sample_sheet, save_image, write_pictures
+from pigan.synthesis.pictures import (
+    depth_bar,
+    depth_colours,
+    depth_ends,
+    grid,
+    normal_colours,
+    sample_sheet,
+    save_image,
+    write_pictures,
+)
 from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, yaw_sweep
 
 SIDE = 16
-FILES = ["depth.png", "explorer.jpg", "explorer.json", "samples.png", "truncation.png", "views.png"]
+FILES = ["depth.json", "depth.png", "explorer.jpg", "explorer.json", "samples.png", "truncation.png", "views.png"]
 
 
 @pytest.fixture
@@ -87,6 +96,24 @@ def test_views_share_one_range_of_depth() -> None:
     depth = np.stack([np.full((4, 4), z, np.float32) for z in (0.8, 1.0, 1.2)])
     light = depth_colours(depth).astype(int).sum((1, 2, 3))
     assert light[0] > light[1] > light[2]
+
+
+def test_scale_runs_from_the_nearest_colour_to_the_farthest() -> None:
+    depth = np.linspace(0.8, 1.2, 400, dtype=np.float32).reshape(1, 20, 20)
+    ends = depth_ends(depth)
+    assert ends is not None and np.allclose(ends, (0.804, 1.196))
+    bar, colours = depth_bar(*ends, 400), depth_colours(depth)[0].reshape(400, 3)
+    middle = bar[bar.shape[0] // 3]
+    assert bar.shape[1] == 400 and (bar[0] == 255).all()
+    assert np.array_equal(middle[[0, -1]], colours[[0, -1]])
+    # the ends are percentiles, so that the colours between are a little out of step
+    assert np.abs(middle.astype(int) - colours).max() < 12
+    # ink of the words below
+    assert (bar[-bar.shape[0] // 3 :] == 0).any()
+
+
+def test_depth_of_nothing_has_no_ends() -> None:
+    assert depth_ends(np.full((2, 4, 4), np.nan, np.float32)) is None
 
 
 def test_plane_that_faces_the_camera_is_blue() -> None:
@@ -172,8 +199,18 @@ def test_strips_are_ordered_as_they_say(
     yaw, pitch = yaw_sweep(tiny_params.camera, pictures.STRIP_VIEWS)[3], pictures.usual_pitch(tiny_params.camera)
     alone = render_views(generator, code[2:3], torch.tensor([yaw]), torch.tensor([pitch]), SIDE, tiny_params)
     assert np.abs(tile(views, 2, 3).astype(int) - alone.images[0]).max() <= 1
-    depth = sheets["depth.png"]
-    assert depth.shape[0] == 3 * (SIDE + pictures.GAP) - pictures.GAP
+
+
+def test_depth_has_a_scale_that_its_numbers_repeat(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, sheets: dict[str, np.ndarray], show_ball: Any
+) -> None:
+    show_ball((0.0, 0.0, 0.0), 0.1)
+    write_pictures(generator, tiny_params, tmp_path)
+    told = json.loads((tmp_path / "depth.json").read_text())
+    assert 0.88 < told["near"] < told["far"] < 1.01
+    tiles = (3 * (SIDE + pictures.GAP) - pictures.GAP) * 8
+    scale = depth_bar(told["near"], told["far"], sheets["depth.png"].shape[1])
+    assert np.array_equal(sheets["depth.png"][tiles:], scale)
 
 
 def test_pictures_of_nothing_are_white(
@@ -184,3 +221,4 @@ def test_pictures_of_nothing_are_white(
     for name in ("depth.png", "views.png"):
         with Image.open(tmp_path / name) as image:
             assert image.getextrema() == ((255, 255),) * 3
+    assert json.loads((tmp_path / "depth.json").read_text()) == {"near": None, "far": None}

@@ -89,7 +89,7 @@ def test_plots_page_needs_no_network(repeated: Tree) -> None:
     repeated.dvc("plots", "show")
     page = (repeated.path / "dvc_plots/index.html").read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
-    assert page.count("<img ") == 13 + 6 * 2
+    assert page.count("<img ") == 14 + 6 * 2
     assert page.count("vegaEmbed('#") == 4
 
 

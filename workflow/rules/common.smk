@@ -37,6 +37,11 @@ def params_of_arm(wildcards):
     return PARAMS.arms[wildcards.arm]
 
 
+def folder_of_statistics(wildcards, input):
+    """Where the statistics of all extractors are."""
+    return str(Path(input.stats[0]).parent)
+
+
 def first_of_the_main_arm(wildcards):
     """Priority of the run that the verdict is about: it may train longest, so that the others run beside it."""
     return 10 if (wildcards.arm, int(wildcards.seed)) == (PARAMS.report.main_arm, PARAMS.seeds[0]) else 0
@@ -59,8 +64,7 @@ config.update(PARAMS.model_dump())
 DATASET = PARAMS.dataset.name
 RAW = f"data/raw/{DATASET}"
 PREPARED = f"data/prepared/{DATASET}"
-STATS = f"data/stats/{DATASET}"
-STATS_FILE = f"{STATS}/{{extractor}}_{PARAMS.generate.resolution}.npz"
+STATS = f"data/stats/{DATASET}/{{extractor}}_{PARAMS.generate.resolution}.npz"
 RUN = f"runs/{DATASET}/{{arm}}/seed{{seed}}"
 SPEED = f"runs/{DATASET}/speed.json"
 LOGS = f"logs/{DATASET}"

@@ -52,7 +52,7 @@ rule real_stats:
     input:
         PREPARED,
     output:
-        STATS_FILE,
+        STATS,
     log:
         f"{LOGS}/real_stats_{{extractor}}.log",
     benchmark:

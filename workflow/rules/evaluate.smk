@@ -38,7 +38,7 @@ rule generate:
 rule evaluate:
     input:
         data=PREPARED,
-        stats=expand(STATS_FILE, extractor=PARAMS.evaluate.extractors),
+        stats=expand(STATS, extractor=PARAMS.evaluate.extractors),
         generated=f"{RUN}/generated",
     output:
         pictures=directory(f"{RUN}/evaluated"),
@@ -61,7 +61,7 @@ rule evaluate:
         images=PARAMS.generate.images,
         resolution=PARAMS.generate.resolution,
         threads=PARAMS.training.threads,
-        stats=STATS,
+        stats=folder_of_statistics,
     shell:
         "pigan evaluate --data {input.data} --stats {params.stats} --generated {input.generated}"
         " --pictures {output.pictures} --out {output.metrics} > {log} 2>&1"

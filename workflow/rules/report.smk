@@ -13,6 +13,14 @@ rule report:
             category="Report",
             labels={"what": "whole report"},
         ),
+        summary=report(
+            f"{REPORT}/summary.md",
+            caption="../report/summary.rst",
+            category="Report",
+            labels={"what": "summary for a pull request"},
+        ),
+        facts=f"{REPORT}/summary.json",
+        latex=[f"{REPORT}/tables/{table}.tex" for table in ("ablation", "headline")],
         tables=[
             report(
                 f"{REPORT}/tables/{table}.csv",
@@ -26,6 +34,7 @@ rule report:
                 "training",
                 "curve",
                 "intervals",
+                "incomplete",
                 "data_facts",
                 "data_rejects",
                 "data_duplicates",
@@ -49,6 +58,7 @@ rule report:
                 "depth",
                 "geometry",
                 "cost",
+                "budget",
                 "data_poses",
                 "data_depth",
             )
