@@ -139,7 +139,7 @@ def generate(
 ) -> None:
     """Render evaluation images with depth and cameras, and pictures for people; invert held-out views.
 
-    Pictures: sample sheets, strips of views, depth, truncation and interpolation sweeps, pose explorer, turntable video.
+    Pictures: sample sheets, strips of views, depth, sweeps of truncation and interpolation, pose explorer, turntable.
     """
     loaded = config.load(params)
     from pigan.stages.generate import generate_stage

@@ -78,11 +78,13 @@ if stage == "report":
     (out / "tables/curve.csv").write_text("arm,seed,images_seen,fid_efficientnet_lite0,kid\\n" + curves)
     for name in ("summary.md", "summary.json", "tables/ablation.tex", "tables/headline.tex"):
         (out / name).write_text(digest)
-    for table in ("intervals", "incomplete", "speed", "data_facts", "data_rejects", "data_duplicates", "data_poses", "data_depth"):
+    tables = "intervals incomplete speed data_facts data_rejects data_duplicates data_poses data_depth"
+    for table in tables.split():
         (out / f"tables/{{table}}.csv").write_text("what,value\\n")
     (out / "figures").mkdir(exist_ok=True)
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="40"><rect width="90" height="40"/></svg>'
-    figures = "fid kid precision_recall curve training depth geometry cost budget speed roofline scaling data_poses data_depth"
+    figures = "fid kid precision_recall curve training depth geometry cost budget speed roofline scaling"
+    figures += " data_poses data_depth"
     for figure in figures.split():
         (out / f"figures/{{figure}}.svg").write_text(drawing)
     pixel = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
