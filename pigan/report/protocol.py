@@ -74,8 +74,11 @@ PARTS = {
     "z_distribution": "law of latent codes",
 }
 
-# fields that say which run it is, or what became of it
-OWN = ("checkpoint_sha256", "device", "notes")
+# fields that say which run it is, what became of it, or what an arm is there to change
+OWN = (
+    *("checkpoint_sha256", "device", "notes"),
+    *(f"sampling.{name}" for name in ("activation", "hierarchical", "lock_view_direction", "z_distribution", "kernel")),
+)
 
 
 def protocol_rows(collected: Collected) -> list[tuple[str, list[str]]]:
