@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ruamel.yaml import YAML
 
 from pigan import config, presets
 from pigan.errors import PiganError
@@ -31,7 +30,7 @@ def examine(params: Path | None, device: torch.device) -> list[Fact]:
     if params is None and not place.is_file():
         advice = "make one with `pigan params demo > params.yaml`; what follows is for the demo"
         facts.append(Fact("params", "no params.yaml here", "advice", advice))
-        loaded = config.parse(YAML(typ="safe", pure=True).load(presets.text(presets.BASE)))
+        loaded = config.parse(presets.values(presets.BASE))
     else:
         try:
             loaded = config.load(place)

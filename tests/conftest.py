@@ -1,7 +1,9 @@
 """Params that everything can be tried with in seconds, and the paper's network."""
 
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from ruamel.yaml import YAML
 
 from pigan import config, presets, sections
+from pigan.data.sources import transfer
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
@@ -78,3 +81,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"cannot mount a small disk here ({done.stderr.strip()})")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[ThreadingHTTPServer], None]]:
+    """Call it to run a server until the test ends; downloads from it neither wait between attempts nor take a proxy."""
+    monkeypatch.setattr(transfer, "WAIT_SECONDS", 0.0)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    running: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(server: ThreadingHTTPServer) -> None:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        running.append((server, thread))
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join()

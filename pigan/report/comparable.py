@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pigan.report.metrics import EXTRACTOR_NAMES, INVERSION
-from pigan.report.protocol import NAMES, PARTS, flat
+from pigan.report.protocol import NAMES, OF_THE_MODEL, PARTS, flat
 from pigan.report.summary import Summary
 
 UNSTATED = "not stated"
@@ -68,11 +68,8 @@ EFFECTS: dict[str, Effect] = {
     "sampling.kernel": SOFTWARE,
     "torch": SOFTWARE,
     "torch_fidelity": SOFTWARE,
-    "sampling.z_distribution": MODEL,
-    "sampling.activation": MODEL,
-    "sampling.lock_view_direction": MODEL,
     "sampling.samples": MODEL,
-    "sampling.hierarchical": MODEL,
+    **dict.fromkeys(OF_THE_MODEL, MODEL),
 }
 # said again under `extractors`, for each of them
 OF_THE_LEAD = ("weights_sha256",)

@@ -74,11 +74,12 @@ PARTS = {
     "z_distribution": "law of latent codes",
 }
 
-# fields that say which run it is, what became of it, or what an arm is there to change
-OWN = (
-    *("checkpoint_sha256", "device", "notes"),
-    *(f"sampling.{name}" for name in ("activation", "hierarchical", "lock_view_direction", "z_distribution", "kernel")),
+# parts of the model, which an arm is there to change
+OF_THE_MODEL = tuple(
+    f"sampling.{name}" for name in ("z_distribution", "activation", "lock_view_direction", "hierarchical")
 )
+# fields that say which run it is, what became of it, or what an arm changes
+OWN = ("checkpoint_sha256", "device", "notes", "sampling.kernel", *OF_THE_MODEL)
 
 
 def protocol_rows(collected: Collected) -> list[tuple[str, list[str]]]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pigan.bench import host_cases
+from pigan.bench import host_cases, step_cases
 from pigan.bench.case import measure
 from pigan.bench.field_cases import field_case, render_case
 from pigan.bench.host_cases import data_case, fid_case, official_item, plain_frechet_distance
@@ -13,6 +13,7 @@ from pigan.bench.subject import Way, own_subject
 from pigan.evaluation.frechet import frechet_distance, statistics
 from pigan.progress import Progress
 from pigan.report.speed import Machine
+from pigan.training.state import initial_state
 
 CPU = torch.device("cpu")
 MACHINE = Machine(matmul_gflops={"fp32": 100.0, "bf16": 200.0}, bandwidth_gb_s=10.0)
@@ -81,10 +82,16 @@ def test_without_encoder_too(tiny_params):
     assert 0 < rows_of(step_case(subject, 8, WAYS[:1], CPU))[0].error < 1e-4
 
 
-def test_judging_alone_leaves_the_generator_where_it_is(tiny_params):
+def test_judging_alone_leaves_the_generator_where_it_is(tiny_params, monkeypatch):
+    made = []
+    monkeypatch.setattr(step_cases, "initial_state", lambda *asked: made.append(initial_state(*asked)) or made[-1])
     run = judging_run(tiny_params, 8, 2, CPU)
+    networks = made[0].generator, made[0].discriminator
+    before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     run()
     run()
+    still = [all(map(torch.equal, old, network.parameters())) for old, network in zip(before, networks, strict=True)]
+    assert still == [True, False]
 
 
 def test_share_of_samples_with_gradient(tiny_params):

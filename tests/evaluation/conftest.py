@@ -1,8 +1,7 @@
 """A server on this machine with small stand-ins for published weight files, and params to read them with."""
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from pigan import config, sections
-from pigan.data.sources import transfer
 from pigan.evaluation import weights
 
 DEMO = Path(config.__file__).parent / "presets" / "demo.yaml"
@@ -54,18 +52,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Listens on this machine only."""
-    monkeypatch.setattr(transfer, "WAIT_SECONDS", 0.0)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def server(serve: Callable[[Server], None]) -> Server:
+    """Listens on this machine only; nobody waits between two attempts."""
     running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    serve(running)
+    return running
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,9 @@
 import hashlib
 import io
 import re
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pigan.data.sources import transfer
 from pigan.data.sources.catalog import CARDS
 from pigan.sections import Kind
 
@@ -125,18 +123,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(serve: Callable[[Server], None]) -> Server:
     """Listens on this machine only; nobody waits between two attempts."""
-    monkeypatch.setattr(transfer, "WAIT_SECONDS", 0.0)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield running
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    serve(running)
+    return running
 
 
 @pytest.fixture(autouse=True)
