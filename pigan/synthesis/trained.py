@@ -1,0 +1,161 @@
+"""A trained model as its users have it: found by name or file, latents by seed, images from any camera."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan import presets
+from pigan.config import Params, merge, parse
+from pigan.errors import PiganError
+from pigan.files import read_json
+from pigan.models.generator import Generator
+from pigan.models.mapping import draw_latents, truncate
+from pigan.runtime import generator_for
+from pigan.sections import Background, Weights
+from pigan.synthesis.viewing import Cameras, look, orbit_cameras
+from pigan.synthesis.views import usual_pitch
+from pigan.training.loop import CHECKPOINT, STATE
+from pigan.training.state import describe, load_generator
+
+
+class TrainedModel:
+    """A generator and the params it was trained with."""
+
+    def __init__(self, generator: Generator, params: Params, source: Path) -> None:
+        self.generator, self.params, self.source = generator, params, source
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.generator.parameters()).device
+
+    @functools.cached_property
+    def average_code(self) -> Float[Tensor, "code"]:
+        """The centre of truncation."""
+        settings = self.params.generate
+        random = generator_for(self.device, settings.seed, "truncation")
+        return self.generator.average_code(settings.truncation_latents, random)
+
+    def latents(self, seeds: int | list[int]) -> Float[Tensor, "object z"]:
+        """One latent a seed; each seed's is the same whatever others are drawn, on every device."""
+        model, cpu = self.params.model, torch.device("cpu")
+        wanted = [seeds] if isinstance(seeds, int) else seeds
+        drawn = [draw_latents(1, model.z_dim, model.z_distribution, generator_for(cpu, "latent", s)) for s in wanted]
+        return torch.cat(drawn).to(self.device)
+
+    @torch.no_grad()
+    def codes(self, latents: Float[Tensor, "object z"], psi: float = 1.0) -> Float[Tensor, "object code"]:
+        """What conditions the field (frequencies and phases), truncated by `psi` towards the average."""
+        code: Tensor = self.generator.mapping(latents)
+        return code if psi == 1 else truncate(code, self.average_code, psi)
+
+    def cameras(
+        self,
+        yaw: Float[Tensor, "view"] | float | None = None,
+        pitch: Float[Tensor, "view"] | float | None = None,
+        fov: float | None = None,
+        radius: float | None = None,
+    ) -> Cameras:
+        """Cameras that look at the object (radians, world units); the training's usual ones where nothing is said."""
+        camera = self.params.camera
+        yaws, pitches = torch.broadcast_tensors(
+            torch.atleast_1d(torch.as_tensor(camera.yaw_mean if yaw is None else yaw, dtype=torch.float32)),
+            torch.atleast_1d(torch.as_tensor(usual_pitch(camera) if pitch is None else pitch, dtype=torch.float32)),
+        )
+        return orbit_cameras(yaws, pitches, camera.fov if fov is None else fov, camera.radius if radius is None else radius)
+
+    def render(
+        self,
+        z: Float[Tensor, "view z"],
+        cameras: Cameras,
+        resolution: int | None = None,
+        truncation: float = 1.0,
+        samples: int | None = None,
+        background: Background | None = None,
+    ) -> tuple[Float[Tensor, "view side side 3"], Float[Tensor, "view side side"]]:
+        """Colour (0..1) and z-depth (world units, NaN: nothing there) of latents, each from the camera of its row.
+
+        `resolution` (pixels) is that of the evaluation images by default.
+        """
+        side = resolution or self.params.generate.resolution
+        seen = look(self.generator, self.codes(z, truncation), cameras, side, self.params, samples, background)
+        return seen.colour, seen.depth
+
+
+def load_model(name: str | Path, device: torch.device | str = "cpu", weights: Weights | None = None) -> TrainedModel:
+    """The trained model of a checkpoint file, of a folder with one, or of a run: `baseline`, `cars/baseline/seed0`.
+
+    `weights` are those that its params evaluate, by default.
+
+    Raises:
+        PiganError: there is no such model, or its checkpoint is damaged or of another version.
+    """
+    path = find_checkpoint(Path(name))
+    params = params_of(path)
+    chosen = weights or params.generate.weights
+    generator = load_generator(path, params, chosen, torch.device(device))
+    return TrainedModel(generator.eval(), params, path)
+
+
+def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
+    """The checkpoint file that a name, folder or file means; of a run, the stage that its params evaluate.
+
+    Raises:
+        PiganError: nothing fits, or more than one run.
+    """
+    if name.is_file():
+        return name
+    if (name / CHECKPOINT).is_file():
+        return name / CHECKPOINT
+    places = [name, runs / name, *sorted(runs.glob(f"*/{name}"))] if not name.is_absolute() else [name]
+    found = [run for place in places if place.is_dir() for run in (place, *sorted(place.glob("seed*")))]
+    runs_found = {path.resolve(): path for run in found if (path := _evaluated(run)) is not None}
+    if len(runs_found) > 1 and len({path.parent.parent.parent for path in runs_found.values()}) > 1:
+        listed = ", ".join(str(path.parent.parent) for path in runs_found.values())
+        raise PiganError(f"{name}: means several runs: {listed}; name one")
+    if not runs_found:
+        raise PiganError(
+            f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage, or a run such as "
+            f"{runs}/cars/baseline/seed0"
+        )
+    return next(iter(runs_found.values()))
+
+
+def params_of(checkpoint: Path) -> Params:
+    """The params that a checkpoint was trained with: from its own description, or from state.json beside it.
+
+    Raises:
+        PiganError: neither has them.
+    """
+    saved = describe(checkpoint).get("params")
+    if saved is None:
+        beside = checkpoint.with_name(STATE)
+        if not beside.is_file():
+            raise PiganError(f"{checkpoint}: does not say what it was trained with, and there is no {STATE} beside it")
+        saved = read_json(beside).get("params")
+    if not isinstance(saved, dict):
+        raise PiganError(f"{checkpoint}: the params it was trained with are missing; copy {STATE} beside it")
+    return parse(_completed(saved), where=str(checkpoint))
+
+
+def _completed(saved: dict[str, Any]) -> dict[str, Any]:
+    """Saved params, and the demo's values of settings that came after them."""
+    base = presets.values(presets.BASE)
+    merged = merge(base, saved)
+    merged["curriculum"] = saved.get("curriculum", base["curriculum"])
+    merged["arms"] = saved.get("arms", base["arms"])
+    return merged
+
+
+def _evaluated(run: Path) -> Path | None:
+    """The checkpoint of a run that its params evaluate, else that of its last stage."""
+    stages = [path for path in run.glob(f"r*/{CHECKPOINT}") if path.parent.name[1:].isdigit()]
+    stages.sort(key=lambda path: int(path.parent.name[1:]))
+    if not stages:
+        return None
+    wanted = params_of(stages[-1]).generate.checkpoint
+    return next((path for path in stages if path.parent.name == wanted), stages[-1])

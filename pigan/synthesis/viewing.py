@@ -1,0 +1,114 @@
+"""Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan.config import Params
+from pigan.kernels.choose import choose_numerics, field_of
+from pigan.models.generator import Generator, ray_settings
+from pigan.rendering.cameras import look_along, look_at_origin
+from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
+from pigan.rendering.render import RaySettings, no_randomness, render_rays
+from pigan.sections import Background
+
+# rays x samples at a time; some 100 bytes each
+SAMPLES_A_TILE = 1 << 20
+SOLID = 0.5
+
+
+class Cameras(NamedTuple):
+    """Where images are seen from: OpenGL / NeRF convention (x right, y up, the camera looks along -z)."""
+
+    cam2world: Float[Tensor, "view 4 4"]
+    """Extrinsics, world units."""
+    fov: Float[Tensor, "view"]
+    """Full opening angle of the square image, radians, measured as the model's own (`camera.align_corners`)."""
+
+    def __len__(self) -> int:
+        return len(self.cam2world)
+
+
+class Seen(NamedTuple):
+    """What cameras see."""
+
+    colour: Float[Tensor, "view side side 3"]
+    """0..1, over the background."""
+    depth: Float[Tensor, "view side side"]
+    """z-depth, world units; NaN where less than half of the ray is stopped."""
+    opacity: Float[Tensor, "view side side"]
+    """0..1, without the background's share."""
+
+
+def orbit_cameras(
+    yaw: Float[Tensor, "view"],
+    pitch: Float[Tensor, "view"],
+    fov: float | Float[Tensor, "view"],
+    radius: float | Float[Tensor, "view"],
+) -> Cameras:
+    """Cameras on a sphere that look at the origin: yaw, polar angle from +y and opening angle in radians."""
+    distance = torch.as_tensor(radius, dtype=yaw.dtype, device=yaw.device).expand_as(yaw)
+    cam2world = look_at_origin(yaw, pitch, 1.0)
+    cam2world[:, :3, 3] *= distance[:, None]
+    return Cameras(cam2world, torch.as_tensor(fov, dtype=yaw.dtype, device=yaw.device).expand_as(yaw))
+
+
+def camera_at(
+    focal_length: float,
+    position: Float[Tensor, "3"],
+    direction: Float[Tensor, "3"],
+    up: Float[Tensor, "3"],
+) -> Cameras:
+    """One camera c = (focal length, position, direction, up); the focal length in sides of the image."""
+    fov = torch.tensor([2 * math.atan(0.5 / focal_length)], dtype=position.dtype, device=position.device)
+    return Cameras(look_along(position[None], direction[None], up[None]), fov)
+
+
+@torch.no_grad()
+def look(
+    generator: Generator,
+    code: Float[Tensor, "view code"],
+    cameras: Cameras,
+    resolution: int,
+    params: Params,
+    samples: int | None = None,
+    background: Background | None = None,
+) -> Seen:
+    """Every object of `code` from the camera of the same row, without randomness: the same call gives the same bits.
+
+    Rays begin and end as far before and behind the origin as in training. `samples` a ray replaces the model's own,
+    `background` its `eval_background`.
+    """
+    camera, model, device = params.camera, params.model, code.device
+    own = model.samples * params.generate.samples_multiplier
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
+    views = []
+    for row in range(len(code)):
+        cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])
+        # the object stays where it is when the camera comes nearer
+        shift = float(cam2world[0, :3, 3].norm()) - camera.radius
+        settings = ray_settings(model, camera, background or model.eval_background, samples or own)
+        settings = settings._replace(near=max(settings.near + shift, 1e-3), far=max(settings.far + shift, 2e-3))
+        pixels = pixel_directions(resolution, fov, camera.align_corners, device)
+        origin, directions = world_rays(cam2world.float(), pixels)
+        field, parts = field_of(generator, code[row : row + 1], numerics), []
+        for some in _tiles(resolution**2, settings):
+            still = no_randomness(1, len(range(*some.indices(resolution**2))), settings, device)
+            seen = render_rays(field, origin, directions[:, some], settings, still)
+            total = seen.weights.sum(-1)
+            z = distance_to_z(seen.distance / total.clamp_min(1e-8), pixels[some])
+            parts.append((seen.colour, torch.where(total >= SOLID, z, torch.nan), seen.opacity))
+        colour, depth, opacity = (
+            torch.cat(part, 1).unflatten(1, (resolution, resolution)) for part in zip(*parts, strict=True)
+        )
+        views.append(Seen(colour.float(), depth.float(), opacity.float()))
+    return Seen(*(torch.cat(part) for part in zip(*views, strict=True)))
+
+
+def _tiles(rays: int, settings: RaySettings) -> list[slice]:
+    """Pieces of so many rays that their samples fit into memory."""
+    size = max(1, SAMPLES_A_TILE // (settings.samples * (2 if settings.hierarchical else 1)))
+    return [slice(start, start + size) for start in range(0, rays, size)]
