@@ -8,8 +8,14 @@ import sys
 
 # in this order `pigan --help` lists them
 from pigan.cli import (
+    export,  # noqa: F401
+    import_checkpoint,  # noqa: F401
+    mesh,  # noqa: F401
+    render,  # noqa: F401
     stages,  # noqa: F401
+    status,  # noqa: F401
     tools,  # noqa: F401
+    video,  # noqa: F401
 )
 from pigan.cli.options import app
 from pigan.config import ParamsError

@@ -1,6 +1,7 @@
 """What the commands share: the application, options that several have, how they say what they did."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -45,7 +46,15 @@ Workers = Annotated[
 Gpus = Annotated[
     int, typer.Option("--gpus", min=1, help="How many GPUs share the work; the result does not depend on it.")
 ]
+ModelName = Annotated[
+    str, typer.Option("--model", help="A checkpoint, a stage's folder, or a run: cars/baseline/seed0.")
+]
+Seeds = Annotated[str, typer.Option("--seeds", help="Seeds of latents: 7, or 0-8, or 0-3,7,9.")]
+Truncation = Annotated[
+    float | None, typer.Option("--truncation", min=0, max=1, help="Psi; generate.sheet_truncation by default.")
+]
 PARAMS = Path("params.yaml")
+MOST_SEEDS = 10_000
 
 
 @app.callback(invoke_without_command=True)
@@ -71,6 +80,27 @@ def one_of(name: str | None, names: Sequence[Extractor]) -> Extractor:
     if found is None:
         raise PiganError(f"--extractor {name}: evaluate.extractors has {', '.join(names)}; add it there")
     return found
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds in the order they are named, each once.
+
+    >>> parse_seeds("0-3,8,2")
+    [0, 1, 2, 3, 8]
+
+    Raises:
+        PiganError: neither numbers nor ranges, or too many.
+    """
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise PiganError(f"--seeds {text!r}: {part.strip()!r} is no seed and no range; write 7, or 0-8, or 0-3,7,9")
+        if len(found) + last - first >= MOST_SEEDS:
+            raise PiganError(f"--seeds {text!r}: more than {MOST_SEEDS:,}; name fewer")
+        found |= dict.fromkeys(range(first, last + 1))
+    return list(found)
 
 
 def typed() -> str:

@@ -1,6 +1,6 @@
 """State dicts of the authors' released networks, renamed to pigan's, so that weights can be compared and loaded.
 
-Only names are translated; reading their pickled files safely is another matter.
+Only names are translated; `pigan.models.torchfile` reads their pickled files.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from pigan.errors import PiganError
+from pigan.models.pickles import shown
 
 # (pattern of the authors' name, ours); the first that matches the whole name counts
 GENERATOR_NAMES = (
@@ -51,6 +52,6 @@ def _renamed(state: Mapping[str, Tensor], names: tuple[tuple[str, str], ...]) ->
     for name, value in state.items():
         pattern, ours = next((pair for pair in names if re.fullmatch(pair[0], name)), (None, ""))
         if pattern is None:
-            raise PiganError(f"{name}: no weight of the authors' networks; is this another model's state dict?")
+            raise PiganError(f"{shown(name)}: no weight of the authors' networks; is this another model's state dict?")
         renamed[re.sub(pattern, ours, name)] = value
     return renamed

@@ -63,7 +63,7 @@ class FilmSirenField(nn.Module):
         self, code: Float[Tensor, "batch code"]
     ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
         """gamma = 15 f + 30 and phase of every sine layer."""
-        frequencies, phases = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        frequencies, phases = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
         return FREQUENCY_SCALE * frequencies + FREQUENCY_SHIFT, phases
 
     def forward(
@@ -100,7 +100,7 @@ class ConcatSirenField(nn.Module):
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density; every sine has frequency 30 and phase 0."""
         inputs = torch.cat((points * self.coordinate_scale, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
-        return self.siren(inputs, directions, code.new_zeros(len(code), self.siren.code_size))
+        return self.siren(inputs, directions, code.new_zeros(code.shape[0], self.siren.code_size))
 
 
 class ReluField(nn.Module):
@@ -134,7 +134,7 @@ class ReluField(nn.Module):
         self, code: Float[Tensor, "batch code"]
     ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
         """Scale (1 + f) and shift of every layer."""
-        scales, shifts = code.reshape(len(code), 2, len(self.layers) + 1, self.hidden).unbind(1)
+        scales, shifts = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
         return 1 + scales, shifts
 
     def forward(
@@ -179,7 +179,7 @@ class ConcatReluField(nn.Module):
         """Colour and raw density; every scale is 1 and every shift 0."""
         encoded = positional_encoding(points * self.relu.coordinate_scale, ENCODING_OCTAVES)
         inputs = torch.cat((encoded, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
-        return self.relu.of_encoded(inputs, directions, code.new_zeros(len(code), self.relu.code_size))
+        return self.relu.of_encoded(inputs, directions, code.new_zeros(code.shape[0], self.relu.code_size))
 
 
 def positional_encoding(points: Float[Tensor, "*batch 3"], octaves: int) -> Float[Tensor, "*batch encoded"]:

@@ -27,13 +27,11 @@ from pigan.rendering.render import (
     draw_randomness,
     no_randomness,
     render_rays,
-    sample_rays,
 )
-from pigan.rendering.volume import Rendering, composite
+from pigan.rendering.volume import Rendering
 from pigan.runtime import generator_for
+from pigan.synthesis.ray_gradients import Cast, ray_gradients
 from pigan.synthesis.views import SAMPLES_A_PASS, to_uint8
-from pigan.training.fakes import tiles
-from pigan.training.memory import Tile
 
 # the authors' schedule: 700 steps, of which every hundredth takes a quarter off the learning rate
 FALLS, FALL = 7, 0.75
@@ -215,34 +213,17 @@ def _towards_code(
     sampling: RaySettings,
     draw: Draw,
 ) -> tuple[Float[Tensor, "view code"], Float[Tensor, "view"]]:
-    """Gradient of each view's squared error (mean over chosen rays and channels) for its code, and that error.
-
-    Points are independent given the gradients of their colour and density, so that the field is differentiated only
-    where there are any, in tiles (`pigan.training.fakes`).
-    """
+    """Gradient of each view's squared error (mean over chosen rays and channels) for its code, and that error."""
     triples = draw.rays[..., None].expand(-1, -1, 3)
-    directions = rays.directions.gather(1, triples)
-    with torch.no_grad():
-        field = field_of(generator, code, EXACT)
-        samples = sample_rays(field, rays.origins, directions, sampling, draw.randomness)
-    rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-    colour = composite(rgb, density, samples.depths, sampling.activation, sampling.background).colour
-    error = (2 * colour - 1 - pixels.gather(1, triples)).square().mean((1, 2))
-    towards_rgb, towards_density = torch.autograd.grad(error.sum(), (rgb, density))
-    towards_rgb, towards_density = towards_rgb.flatten(1, 2), towards_density.flatten(1)
-    depths, total = samples.depths.flatten(1), samples.depths.shape[-1]
-    gradient = torch.zeros_like(code)
+    target = pixels.gather(1, triples)
+
+    def squared(colour: Float[Tensor, "view ray 3"]) -> Float[Tensor, "view"]:
+        return (2 * colour - 1 - target).square().mean((1, 2))
+
+    chosen = Cast(rays.origins, rays.directions.gather(1, triples))
     busy = CPU_TILE if code.device.type == "cpu" else GPU_TILE
-    tile = Tile(max(1, busy // depths.shape[1]), busy)
-    for views, chosen in tiles((towards_density != 0) | (towards_rgb != 0).any(-1), tile):
-        triples = chosen[..., None].expand(-1, -1, 3)
-        along = directions[views].gather(1, torch.div(triples, total, rounding_mode="floor"))
-        points = rays.origins[views, None] + along * depths[views].gather(1, chosen)[..., None]
-        shares = towards_rgb[views].gather(1, triples), towards_density[views].gather(1, chosen)
-        leaf = code[views].clone().requires_grad_()
-        answer = field_of(generator, leaf, EXACT)(points, along)
-        gradient[views] += torch.autograd.grad(answer, leaf, shares)[0]
-    return gradient, error.detach()
+    found = ray_gradients(generator, code, chosen, sampling, draw.randomness, squared, busy)
+    return found.code, found.loss
 
 
 def _vanished(

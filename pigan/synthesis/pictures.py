@@ -32,26 +32,29 @@ TILE = 128
 DEPTH_COLOURS = "viridis"
 
 
-def grid(images: UInt8[np.ndarray, "count side side 3"], columns: int) -> UInt8[np.ndarray, "height width 3"]:
-    """Images in rows of `columns`, a thin gap between them."""
-    count, side = images.shape[:2]
+def grid(
+    images: UInt8[np.ndarray, "count side side channel"], columns: int
+) -> UInt8[np.ndarray, "height width channel"]:
+    """Images in rows of `columns`, a thin gap between them, which is transparent where they may be."""
+    count, side, _, channels = images.shape
     rows = math.ceil(count / columns)
     step = side + GAP
-    sheet = np.full((rows * step - GAP, columns * step - GAP, 3), PAPER, np.uint8)
+    sheet = np.full((rows * step - GAP, columns * step - GAP, channels), PAPER, np.uint8)
+    sheet[..., 3:] = 0
     for i, image in enumerate(images):
         top, left = (i // columns) * step, (i % columns) * step
         sheet[top : top + side, left : left + side] = image
     return sheet
 
 
-def save_image(path: Path, pixels: UInt8[np.ndarray, "height width 3"], scale: int = 1) -> None:
+def save_image(path: Path, pixels: UInt8[np.ndarray, "height width channel"], scale: int = 1) -> None:
     """A PNG or JPEG (by the name's ending), enlarged by a whole factor, written atomically."""
     image = Image.fromarray(enlarged(pixels, scale))
     with atomic_file(path) as temporary:
         image.save(temporary, quality=90)
 
 
-def enlarged(pixels: UInt8[np.ndarray, "height width 3"], scale: int) -> UInt8[np.ndarray, "tall wide 3"]:
+def enlarged(pixels: UInt8[np.ndarray, "height width channel"], scale: int) -> UInt8[np.ndarray, "tall wide channel"]:
     """An image `scale` times as wide and high."""
     if scale == 1:
         return pixels
@@ -59,14 +62,16 @@ def enlarged(pixels: UInt8[np.ndarray, "height width 3"], scale: int) -> UInt8[n
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
-def sample_sheet(generator: Generator, params: Params, resolution: int, columns: int, path: Path) -> None:
-    """columns x columns objects, each from a pose of the training law."""
+def sample_sheet(
+    generator: Generator, params: Params, resolution: int, columns: int, path: Path, label: str | None = None
+) -> None:
+    """columns x columns objects, each from a pose of the training law; `label` shows progress under that name."""
     device = next(generator.parameters()).device
     camera, count = params.camera, columns**2
     code = draw_codes(generator, count, params.generate.sheet_truncation, params, device, "sheet")
     random = generator_for(device, params.generate.seed, "sheet poses")
     yaw, pitch = poses_of(camera, count, random)
-    views = render_views(generator, code, yaw, pitch, resolution, params)
+    views = render_views(generator, code, yaw, pitch, resolution, params, label)
     save_image(path, grid(views.images, columns), enlargement(resolution))
 
 
@@ -134,9 +139,11 @@ def depth_ends(depth: Float32[np.ndarray, "view side side"]) -> tuple[float, flo
     return float(low), float(high)
 
 
-def depth_colours(depth: Float32[np.ndarray, "view side side"]) -> UInt8[np.ndarray, "view side side 3"]:
-    """Near is bright, far is dark, over the range of all views; white where there is nothing."""
-    known, ends = np.isfinite(depth), depth_ends(depth)
+def depth_colours(
+    depth: Float32[np.ndarray, "view side side"], ends: tuple[float, float] | None = None
+) -> UInt8[np.ndarray, "view side side 3"]:
+    """Near is bright, far is dark, from `ends` or over the range of all views; white where there is nothing."""
+    known, ends = np.isfinite(depth), ends or depth_ends(depth)
     if ends is None:
         return np.full((*depth.shape, 3), PAPER, np.uint8)
     low, high = ends

@@ -1,5 +1,6 @@
 """A trained model as its users have it: found by name or file, latents by seed, images from any camera."""
 
+import copy
 import functools
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from pigan.files import read_json
 from pigan.models.generator import Generator
 from pigan.models.mapping import draw_latents, truncate
 from pigan.runtime import generator_for
-from pigan.sections import Background, Weights
-from pigan.synthesis.viewing import Cameras, look, orbit_cameras
+from pigan.sections import Weights
+from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch
 from pigan.training.loop import CHECKPOINT, STATE
 from pigan.training.state import describe, load_generator
@@ -66,7 +67,23 @@ class TrainedModel:
             torch.atleast_1d(torch.as_tensor(camera.yaw_mean if yaw is None else yaw, dtype=torch.float32)),
             torch.atleast_1d(torch.as_tensor(usual_pitch(camera) if pitch is None else pitch, dtype=torch.float32)),
         )
-        return orbit_cameras(yaws, pitches, camera.fov if fov is None else fov, camera.radius if radius is None else radius)
+        return orbit_cameras(
+            yaws, pitches, camera.fov if fov is None else fov, camera.radius if radius is None else radius
+        )
+
+    def with_locked_view(self, locked: bool) -> "TrainedModel":
+        """The same model whose colours do not (or do) depend on where they are seen from."""
+        generator = copy.copy(self.generator)
+        generator.model = self.generator.model.model_copy(update={"lock_view_direction": locked})
+        return TrainedModel(generator, self.params, self.source)
+
+    def check_samples(self, samples: int | None) -> None:
+        """Raises PiganError where the model cannot be rendered with so many samples a ray."""
+        model = self.params.model
+        if samples is not None and model.activation == "sigmoid" and samples != model.samples:
+            raise PiganError(
+                f"--samples {samples}: this model's opacities are those of {model.samples} samples a ray; leave it out"
+            )
 
     def render(
         self,
@@ -75,11 +92,12 @@ class TrainedModel:
         resolution: int | None = None,
         truncation: float = 1.0,
         samples: int | None = None,
-        background: Background | None = None,
-    ) -> tuple[Float[Tensor, "view side side 3"], Float[Tensor, "view side side"]]:
+        background: Backdrop | None = None,
+    ) -> tuple[Float[Tensor, "view side side channel"], Float[Tensor, "view side side"]]:
         """Colour (0..1) and z-depth (world units, NaN: nothing there) of latents, each from the camera of its row.
 
-        `resolution` (pixels) is that of the evaluation images by default.
+        `resolution` (pixels) is that of the evaluation images by default; before a `transparent` background the
+        colour has a fourth channel.
         """
         side = resolution or self.params.generate.resolution
         seen = look(self.generator, self.codes(z, truncation), cameras, side, self.params, samples, background)

@@ -1,6 +1,8 @@
 """Turntable: objects turning before the camera, as H.264 video and as one strip of frames."""
 
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pigan.config import Params
+from pigan.errors import PiganError
 from pigan.files import atomic_file
 from pigan.models.generator import Generator
 from pigan.sections import Camera
@@ -20,6 +23,12 @@ from pigan.synthesis.views import FULL_CIRCLE, draw_codes, render_views, usual_p
 FRAMES_A_SECOND = 12
 OBJECTS = 6
 COLUMNS = 3
+# of a file's ending: container, codec and its options; Pillow's name
+ENCODERS = {
+    ".mp4": ("mp4", "libx264", {"crf": "20"}),
+    ".webm": ("webm", "libvpx-vp9", {"crf": "30", "b": "0", "row-mt": "0"}),
+}
+ANIMATIONS = {".gif": "GIF", ".apng": "PNG"}
 ENLARGED = 192
 STRIP = 8
 
@@ -50,16 +59,58 @@ def write_turntable(generator: Generator, params: Params, out: Path) -> None:
     write_video(out / "turntable.mp4", [_enlarged(grid(frames[:, i], COLUMNS)) for i in range(len(path))])
 
 
-def write_video(path: Path, frames: list[UInt8[np.ndarray, "height width 3"]]) -> None:
-    """H.264 in an MP4 that browsers play; sides are cut to even numbers. One encoder thread: same bits each time."""
-    height, width = (side - side % 2 for side in frames[0].shape[:2])
-    with atomic_file(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(FRAMES_A_SECOND), options={"crf": "20", "threads": "1"})
+def write_video(
+    path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], frames_a_second: int = FRAMES_A_SECOND
+) -> None:
+    """A video by the ending of its name; the same frames give the same bytes.
+
+    .mp4 (H.264) and .webm (VP9), as browsers play them, written frame by frame, sides cut to even numbers; .gif and
+    .apng, which loop for ever and are held in memory.
+
+    Raises:
+        PiganError: another ending.
+    """
+    check_video_name(path)
+    with atomic_file(path) as temporary:
+        if path.suffix in ENCODERS:
+            _encode(temporary, iter(frames), path.suffix, frames_a_second)
+        else:
+            _animate(temporary, iter(frames), path.suffix, frames_a_second)
+
+
+def check_video_name(path: Path) -> None:
+    """Raises PiganError for a name whose ending no encoder is known for."""
+    if path.suffix not in (*ENCODERS, *ANIMATIONS):
+        raise PiganError(f"{path}: no name of a video; let it end in {', '.join((*ENCODERS, *ANIMATIONS))}")
+
+
+def _encode(
+    path: Path, frames: Iterator[UInt8[np.ndarray, "height width 3"]], suffix: str, frames_a_second: int
+) -> None:
+    form, codec, options = ENCODERS[suffix]
+    first = next(frames)
+    height, width = (side - side % 2 for side in first.shape[:2])
+    # without it WebM begins with a random number
+    with av.open(str(path), "w", format=form, container_options={"fflags": "+bitexact"}) as container:
+        # one thread: same bits each time
+        stream = container.add_stream(codec, rate=Fraction(frames_a_second), options={**options, "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in frames:
+        for frame in itertools.chain([first], frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+def _animate(
+    path: Path, frames: Iterator[UInt8[np.ndarray, "height width 3"]], suffix: str, frames_a_second: int
+) -> None:
+    pictures: Iterable[Image.Image] = (Image.fromarray(frame) for frame in frames)
+    if suffix == ".gif":
+        pictures = (picture.quantize(256, Image.Quantize.FASTOCTREE) for picture in pictures)
+    # Pillow goes through those of a PNG twice
+    first, *others = pictures
+    milliseconds = 1000 / frames_a_second
+    first.save(path, format=ANIMATIONS[suffix], save_all=True, append_images=others, duration=milliseconds, loop=0)
 
 
 def _enlarged(frame: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "tall wide 3"]:

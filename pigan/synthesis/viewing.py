@@ -1,7 +1,7 @@
 """Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,9 @@ from pigan.rendering.cameras import look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
 from pigan.sections import Background
+
+Backdrop = Literal["white", "black", "last", "transparent"]
+"""What stands behind an object: a colour, its own last sample, or nothing."""
 
 # rays x samples at a time; some 100 bytes each
 SAMPLES_A_TILE = 1 << 20
@@ -35,8 +38,8 @@ class Cameras(NamedTuple):
 class Seen(NamedTuple):
     """What cameras see."""
 
-    colour: Float[Tensor, "view side side 3"]
-    """0..1, over the background."""
+    colour: Float[Tensor, "view side side channel"]
+    """RGB in 0..1 over the background; RGBA where that is transparent, its colour not multiplied by the opacity."""
     depth: Float[Tensor, "view side side"]
     """z-depth, world units; NaN where less than half of the ray is stopped."""
     opacity: Float[Tensor, "view side side"]
@@ -75,7 +78,7 @@ def look(
     resolution: int,
     params: Params,
     samples: int | None = None,
-    background: Background | None = None,
+    background: Backdrop | None = None,
 ) -> Seen:
     """Every object of `code` from the camera of the same row, without randomness: the same call gives the same bits.
 
@@ -90,7 +93,7 @@ def look(
         cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])
         # the object stays where it is when the camera comes nearer
         shift = float(cam2world[0, :3, 3].norm()) - camera.radius
-        settings = ray_settings(model, camera, background or model.eval_background, samples or own)
+        settings = ray_settings(model, camera, _behind(background, model.eval_background), samples or own)
         settings = settings._replace(near=max(settings.near + shift, 1e-3), far=max(settings.far + shift, 2e-3))
         pixels = pixel_directions(resolution, fov, camera.align_corners, device)
         origin, directions = world_rays(cam2world.float(), pixels)
@@ -100,12 +103,28 @@ def look(
             seen = render_rays(field, origin, directions[:, some], settings, still)
             total = seen.weights.sum(-1)
             z = distance_to_z(seen.distance / total.clamp_min(1e-8), pixels[some])
-            parts.append((seen.colour, torch.where(total >= SOLID, z, torch.nan), seen.opacity))
+            colour = _straight(seen.colour, seen.opacity) if background == "transparent" else seen.colour
+            parts.append((colour, torch.where(total >= SOLID, z, torch.nan), seen.opacity))
         colour, depth, opacity = (
             torch.cat(part, 1).unflatten(1, (resolution, resolution)) for part in zip(*parts, strict=True)
         )
         views.append(Seen(colour.float(), depth.float(), opacity.float()))
     return Seen(*(torch.cat(part) for part in zip(*views, strict=True)))
+
+
+def _behind(backdrop: Backdrop | None, own: Background) -> Background:
+    """What the ray's end is given to."""
+    if backdrop is None:
+        return own
+    return "none" if backdrop == "black" or backdrop == "transparent" else backdrop
+
+
+def _straight(
+    premultiplied: Float[Tensor, "view ray 3"], opacity: Float[Tensor, "view ray"]
+) -> Float[Tensor, "view ray 4"]:
+    """RGBA of what was rendered before black."""
+    alpha = opacity[..., None].clamp(0, 1)
+    return torch.cat(((premultiplied / alpha.clamp_min(1e-6)).clamp(0, 1), alpha), -1)
 
 
 def _tiles(rays: int, settings: RaySettings) -> list[slice]:

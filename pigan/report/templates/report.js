@@ -149,6 +149,33 @@
     show();
   }
 
+  // the mesh: a whole document of its own, unpacked when it is asked for; it may run scripts and nothing else
+  for (const box of document.querySelectorAll("[data-mesh]")) {
+    if (!("DecompressionStream" in window && "WebGLRenderingContext" in window)) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Turn the mesh";
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      if (!document.createElement("canvas").getContext("webgl")) {
+        button.textContent = "This browser shows no 3-D graphics (WebGL)";
+        return;
+      }
+      const bytes = Uint8Array.from(atob(box.dataset.mesh), (letter) => letter.charCodeAt(0));
+      const whole = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+      const frame = document.createElement("iframe");
+      frame.title = "Mesh of one generated object";
+      frame.setAttribute("sandbox", "allow-scripts");
+      frame.srcdoc = await new Response(whole).text();
+      const hint = document.createElement("p");
+      hint.className = "quiet";
+      hint.textContent = "Drag it, or use the arrow keys; the wheel, or + and \u2212, zoom.";
+      button.replaceWith(frame, hint);
+      box.classList.add("turning");
+    });
+    box.querySelector("figcaption").before(button);
+  }
+
   // what scrolls can be scrolled by keys
   const scrollers = [...document.querySelectorAll(".scroll, .plot.large")];
   const reachable = () => {

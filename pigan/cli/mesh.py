@@ -1,0 +1,122 @@
+"""The command that makes meshes of generated objects."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pigan.cli.options import Device, OnDevice, app, wrote
+from pigan.errors import PiganError
+
+if TYPE_CHECKING:
+    from pigan.synthesis.mesh import MeshFacts
+
+
+class Colours(StrEnum):
+    """Where the colours of vertices are seen from."""
+
+    average = "average"
+    view = "view"
+    none = "none"
+
+
+@app.command()
+def mesh(
+    model: Annotated[
+        str, typer.Option("--model", help="A checkpoint, a stage's folder, or a run: cars/baseline/seed0.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb."),
+    ],
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="Seed of the latent, 0 by default; once an object.")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option("--truncation", min=0, max=1, help="Psi; generate.sheet_truncation by default.")
+    ] = None,
+    resolution: Annotated[
+        int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid of densities.")
+    ] = 256,
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level", help="Density of the surface, a number; auto: the one whose outline is that of the images."
+        ),
+    ] = "auto",
+    side: Annotated[
+        float | None,
+        typer.Option("--side", help="Side of the cube around the origin, world units; by default what cameras see."),
+    ] = None,
+    faces: Annotated[int | None, typer.Option("--faces", min=4, help="Decimate to at most so many faces.")] = None,
+    all_pieces: Annotated[bool, typer.Option("--all-pieces", help="Keep more than the largest piece.")] = False,
+    with_holes: Annotated[
+        bool, typer.Option("--open", help="Leave holes where the cube cuts the object, instead of walls.")
+    ] = False,
+    colours: Annotated[
+        Colours, typer.Option("--colours", help="Mean over views all round, one view, or no colours.")
+    ] = Colours.average,
+    yaw: Annotated[
+        float | None, typer.Option("--yaw", help="Of --colours view, radians; camera.yaw_mean by default.")
+    ] = None,
+    pitch: Annotated[
+        float | None, typer.Option("--pitch", help="Of the colours' views, radians from +y; the usual one by default.")
+    ] = None,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Write generated objects as meshes in world units, y up: marching cubes on the density, colours from the radiance.
+
+    For example: pigan mesh --model cars/baseline/seed0 --seed 3 --out car.glb
+    """
+    height = _number(level)
+    if side is not None and side <= 0:
+        raise PiganError(f"--side {side:g}: give a length above 0, in world units")
+    if yaw is not None and colours is not Colours.view:
+        raise PiganError("--yaw is that of one view: add --colours view")
+    from pigan.synthesis.meshing.formats import check_suffix, save_mesh
+
+    check_suffix(out)
+    from pigan.runtime import choose_device, prepare_process
+    from pigan.synthesis.mesh import MeshSettings, mesh_of
+    from pigan.synthesis.trained import load_model
+
+    chosen = choose_device(device)
+    trained = load_model(model, chosen)
+    prepare_process(trained.params.training.threads)
+    settings = MeshSettings(resolution, height, side, faces, not all_pieces, not with_holes, colours.value, yaw, pitch)
+    psi = trained.params.generate.sheet_truncation if truncation is None else truncation
+    seeds = seed or [0]
+    for each in dict.fromkeys(seeds):
+        code = trained.codes(trained.latents(each), psi)
+        made, facts = mesh_of(trained.generator, code, trained.params, settings, f"seed {each}")
+        path = out if len(seeds) == 1 else out.with_stem(f"{out.stem}_{each}")
+        save_mesh(made, path)
+        typer.echo(f"seed {each}: {_told(facts)}")
+        wrote(path)
+
+
+def _number(level: str) -> float | None:
+    """The level that was typed; None is auto."""
+    if level == "auto":
+        return None
+    try:
+        return float(level)
+    except ValueError:
+        raise PiganError(f"--level {level}: give a number, or auto") from None
+
+
+def _told(facts: "MeshFacts") -> str:
+    """What a person wants to know of a mesh, in a line."""
+    low, high = (", ".join(f"{value:.3f}" for value in corner) for corner in facts.bounds)
+    parts = [
+        f"{facts.vertices:,} vertices, {facts.faces:,} faces",
+        f"watertight, volume {facts.volume:.4g}" if facts.watertight else "not watertight",
+        f"bounds ({low}) to ({high})",
+        f"level {facts.level:.4g} of densities {facts.lowest:.4g} to {facts.highest:.4g}",
+    ]
+    if facts.pieces > 1:
+        parts.append(f"the level has {facts.pieces:,} pieces")
+    if facts.cut:
+        parts.append(f"cut by the cube of side {facts.side:.3g}: a larger --side shows more")
+    return "; ".join(parts)

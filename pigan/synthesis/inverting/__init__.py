@@ -1,0 +1,1 @@
+"""Photos into a trained model: which object is it, seen from where."""

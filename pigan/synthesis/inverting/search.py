@@ -1,0 +1,307 @@
+"""The search for a photo's object and camera: many starts among the model's own objects, then the best ones freely.
+
+First the latent of an object and the camera are sought together at a low resolution, from several starts at once: as
+long as only objects of the model are allowed, a wrong camera cannot be made up for by a bent object. Then the code
+itself (frequencies and phases of every layer, as in arXiv 2012.00926) of the best few is moved, with the camera, at
+the full resolution. Every random number is named by its step, so that a search can go on where it was interrupted.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan.kernels.choose import EXACT, field_of
+from pigan.models.generator import ray_settings
+from pigan.models.mapping import draw_latents
+from pigan.rendering.render import RayRandomness, draw_randomness, no_randomness, render_rays
+from pigan.runtime import generator_for
+from pigan.sections import Camera
+from pigan.synthesis.inversion import CPU_TILE, FALL, FALLS, GPU_TILE, POINTS_A_PASS, Search
+from pigan.synthesis.inverting.losses import Features, Perceptual
+from pigan.synthesis.inverting.orbit import (
+    Known,
+    cameras_at,
+    cast,
+    spread_poses,
+    to_numbers,
+    towards_numbers,
+    turned_by,
+    within,
+)
+from pigan.synthesis.inverting.photo import Photo, Target, target_of
+from pigan.synthesis.ray_gradients import moved, ray_gradients
+from pigan.synthesis.trained import TrainedModel
+from pigan.synthesis.views import usual_pitch
+
+CPU = torch.device("cpu")
+COARSE_SIDES = (16, 32)
+# poses and latents that are looked at for every start
+POSES, LATENTS = 4, 16
+# of all steps: latents at the low and at the full resolution; codes have the rest
+LATENT_SHARES = (0.35, 0.35)
+# learning rates of latents and angles (radians), phase by phase; that of codes is a setting
+LATENT_LR = (0.05, 0.03)
+POSE_LR = (0.03, 0.01, 0.003)
+# images that a perceptual loss looks at
+PERCEPTUAL_SIDE = 64
+# starts that ended so near to each other (radians) are one
+SAME = math.radians(5)
+
+
+class SearchSettings(NamedTuple):
+    """How long and how a search goes."""
+
+    resolution: int
+    """Pixels a side of the photo."""
+    steps: int = 700
+    """Of both phases."""
+    starts: int = 8
+    kept: int = 2
+    """Starts that go on after the first phase."""
+    rays: int = 512
+    """Of every object, that a step of the second phase looks at."""
+    lr: float = 0.01
+    """Of the code; it falls by a quarter every seventh of the steps."""
+    regularisation: float = 1e-5
+    """Weight of the squared distance from the average code, and of the latent's from 0."""
+    noise: float = 0.03
+    """Standard deviation, on the code, in the first step; it falls to 0."""
+    perceptual: float = 0.0
+    """Weight of the distance of features, beside the squared error of colours -1..1."""
+    seed: int = 0
+
+
+class Phase(NamedTuple):
+    """One part of the search."""
+
+    target: Target
+    steps: int
+    rays: int
+    latent: bool
+    """Whether latents are moved; else codes."""
+
+
+class Best(NamedTuple):
+    """What the search would give if it ended now."""
+
+    code: Float[Tensor, "1 code"]
+    numbers: Float[Tensor, "1 3"]
+    """Of the camera; see `pigan.synthesis.inverting.orbit`."""
+    objective: float
+
+
+class PhotoSearch:
+    """A search that can be taken step by step, saved and gone on with."""
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        photo: Photo,
+        known: Known,
+        settings: SearchSettings,
+        features: Features | None = None,
+    ) -> None:
+        self.model, self.known, self.settings = model, known, settings
+        params, device = model.params, model.device
+        self.sampling = ray_settings(
+            params.model,
+            params.camera,
+            params.model.eval_background,
+            params.model.samples * params.generate.samples_multiplier,
+        )
+        side, fov = settings.resolution, edge_fov(params.camera, settings.resolution)
+        coarse = min(side, max(COARSE_SIDES[0], min(side // 2, COARSE_SIDES[1])))
+        first, second = (round(share * settings.steps) for share in LATENT_SHARES)
+        low, full = (target_of(photo, pixels, fov, device) for pixels in (coarse, side))
+        self.phases = (
+            Phase(low, first, len(low.rays), True),
+            Phase(full, second, min(settings.rays, len(full.rays)), True),
+            Phase(full, settings.steps - first - second, min(settings.rays, len(full.rays)), False),
+        )
+        self.perceptual = None
+        if features is not None and settings.perceptual > 0:
+            self.perceptual = Perceptual(features, photo, min(side, PERCEPTUAL_SIDE), fov, device)
+        free = [float(known.find_pose)] * 2 + [float(known.find_distance)]
+        self.free = torch.tensor(free, device=device)
+        self.phase, self.step = 0, 0
+        self._begin(*self._starts())
+        self._leave_finished_phases()
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        return sum(phase.steps for phase in self.phases[: self.phase]) + self.step
+
+    def advance(self) -> float:
+        """Takes one step; returns the least squared error of its rays."""
+        phase, settings, device = self.phases[self.phase], self.settings, self.model.device
+        random = generator_for(CPU, settings.seed, "photo inversion", self.phase, self.step)
+        chosen = torch.randperm(len(phase.target.rays), generator=random)[: phase.rays].to(device)
+        free = (self.base + self.codes.offset).requires_grad_(phase.latent)
+        code: Tensor = self.model.generator.mapping(free) if phase.latent else free
+        sizes = (len(free), phase.rays)
+        randomness = _on(device, draw_randomness(*sizes, self.sampling, 0.0, random))
+        noisy = code.detach()
+        if not phase.latent:
+            noise = torch.randn(code.shape, generator=random).to(device)
+            noisy = noisy + settings.noise * (1 - self.step / phase.steps) * noise
+        error, gradient, pose_gradient = self._gradients(noisy, phase.target, chosen, randomness, random)
+        if phase.latent:
+            gradient = torch.autograd.grad(code, free, gradient)[0]
+        centre = torch.zeros_like(free) if phase.latent else self.model.average_code
+        gradient = gradient + 2 * settings.regularisation * (free.detach() - centre)
+        fall = FALL ** (FALLS * self.step // phase.steps)
+        self.codes.step(gradient, (LATENT_LR[self.phase] if phase.latent else settings.lr) * fall)
+        self.poses.step(self.free * pose_gradient, POSE_LR[self.phase] * fall)
+        self.poses.offset = within(self.start + self.poses.offset, self.model.params.camera.radius) - self.start
+        self.step += 1
+        self._leave_finished_phases()
+        return float(error.min())
+
+    def best(self) -> Best:
+        """The best object so far and its camera, by the objective without randomness."""
+        code, numbers = self._codes(), self.start + self.poses.offset
+        objectives = self._objectives(code, numbers, self.phases[self.phase])
+        row = int(objectives.argmin())
+        return Best(code[row : row + 1], numbers[row : row + 1], float(objectives[row]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that steps change."""
+        moving = {"codes": self.codes, "poses": self.poses}
+        found = {f"{name}.{key}": value for name, search in moving.items() for key, value in vars(search).items()}
+        return {"base": self.base, "start": self.start, **found}
+
+    def about(self) -> dict[str, Any]:
+        """Where the search stands, beside its tensors."""
+        return {"phase": self.phase, "step": self.step}
+
+    def go_on_from(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Makes this the search that `tensors` and `about` were saved from."""
+        here = {name: value.to(self.model.device) for name, value in tensors.items()}
+        self._begin(here["base"], here["start"])
+        for name, search in (("codes", self.codes), ("poses", self.poses)):
+            for key in vars(search):
+                setattr(search, key, here[f"{name}.{key}"])
+        self.phase, self.step = int(about["phase"]), int(about["step"])
+
+    def _begin(self, base: Float[Tensor, "row numbers"], start: Float[Tensor, "row 3"]) -> None:
+        self.base, self.start = base, start
+        self.codes = Search(*base.shape, base.device)
+        self.poses = Search(*start.shape, start.device)
+
+    @torch.no_grad()
+    def _codes(self) -> Float[Tensor, "row code"]:
+        free = self.base + self.codes.offset
+        return self.model.generator.mapping(free) if self.phases[self.phase].latent else free
+
+    def _leave_finished_phases(self) -> None:
+        """Goes on with the best few that differ in their camera when a phase is over."""
+        while self.phase + 1 < len(self.phases) and self.step >= self.phases[self.phase].steps:
+            base, code, numbers = self.base + self.codes.offset, self._codes(), self.start + self.poses.offset
+            order = self._objectives(code, numbers, self.phases[self.phase]).argsort(stable=True).tolist()
+            kept: list[int] = []
+            for row in order:
+                apart = not kept or bool((turned_by(numbers[kept], numbers[row]) > SAME).all())
+                if apart and len(kept) < self.settings.kept:
+                    kept.append(row)
+            self.phase, self.step = self.phase + 1, 0
+            self._begin((base if self.phases[self.phase].latent else code)[kept], numbers[kept])
+
+    def _gradients(
+        self,
+        code: Float[Tensor, "row code"],
+        target: Target,
+        chosen: Tensor,
+        randomness: RayRandomness,
+        random: torch.Generator,
+    ) -> tuple[Float[Tensor, "row"], Float[Tensor, "row code"], Float[Tensor, "row 3"]]:
+        """Squared error of the chosen rays, and the gradients of the objective for codes and cameras."""
+        generator, radius, device = self.model.generator, self.model.params.camera.radius, code.device
+        numbers, moves = self.start + self.poses.offset, bool(self.free.any())
+        cameras = cameras_at(numbers, 1.0)
+        busy = CPU_TILE if device.type == "cpu" else GPU_TILE
+        colours = target.colours[chosen]
+
+        def squared(colour: Float[Tensor, "row ray 3"]) -> Float[Tensor, "row"]:
+            return (2 * colour - 1 - colours).square().mean((1, 2))
+
+        rays = target.rays[chosen]
+        along = cast(cameras, rays, radius)
+        pixels = ray_gradients(generator, code, along, self.sampling, randomness, squared, busy, moves)
+        gradient = pixels.code
+        pose = towards_numbers(numbers, rays, radius, pixels) if moves else torch.zeros_like(numbers)
+        if self.perceptual is not None and not self.phases[self.phase].latent:
+            rays, weight = self.perceptual.rays, self.settings.perceptual
+            drawn = _on(device, draw_randomness(len(code), len(rays), self.sampling, 0.0, random))
+            along = cast(cameras, rays, radius)
+            maps = ray_gradients(generator, code, along, self.sampling, drawn, self.perceptual, busy, moves)
+            gradient = gradient + weight * maps.code
+            if moves:
+                pose = pose + weight * towards_numbers(numbers, rays, radius, maps)
+        return pixels.loss, gradient, pose
+
+    @torch.no_grad()
+    def _objectives(
+        self, code: Float[Tensor, "row code"], numbers: Float[Tensor, "row 3"], phase: Phase
+    ) -> Float[Tensor, "row"]:
+        """What the search makes small, of all pixels and without randomness."""
+        rays, device = phase.target.rays, code.device
+        batch = max(1, min(POINTS_A_PASS // (len(rays) * self.sampling.samples), 64))
+        found = []
+        for some in (slice(start, start + batch) for start in range(0, len(code), batch)):
+            colour = self._render(code[some], numbers[some], rays)
+            error = (2 * colour - 1 - phase.target.colours).square().mean((1, 2))
+            if self.perceptual is not None and not phase.latent:
+                seen = self._render(code[some], numbers[some], self.perceptual.rays)
+                error = error + self.settings.perceptual * self.perceptual(seen)
+            found.append(error)
+        away = torch.zeros(len(code), device=device)
+        if not phase.latent:
+            away = (code - self.model.average_code).square().sum(1)
+        return torch.cat(found) + self.settings.regularisation * away
+
+    def _render(
+        self, code: Float[Tensor, "row code"], numbers: Float[Tensor, "row 3"], rays: Float[Tensor, "ray 3"]
+    ) -> Float[Tensor, "row ray 3"]:
+        along = cast(cameras_at(numbers, 1.0), rays, self.model.params.camera.radius)
+        field = moved(field_of(self.model.generator, code, EXACT), along.further)
+        still = no_randomness(len(code), len(rays), self.sampling, code.device)
+        return render_rays(field, along.origins, along.directions, self.sampling, still).colour
+
+    @torch.no_grad()
+    def _starts(self) -> tuple[Float[Tensor, "row z"], Float[Tensor, "row 3"]]:
+        """Latents and cameras to start from: the best of many, each camera with the latent that fits it best."""
+        settings, known, camera = self.settings, self.known, self.model.params.camera
+        model, device = self.model.params.model, self.model.device
+        distance = known.distance or camera.radius
+        if known.yaw is None:
+            poses = spread_poses(camera, POSES * settings.starts, settings.seed)
+        else:
+            poses = torch.tensor([[known.yaw, usual_pitch(camera) if known.pitch is None else known.pitch]])
+        numbers = to_numbers(poses, distance).to(device)
+        random = generator_for(CPU, settings.seed, "latents")
+        drawn = draw_latents(max(LATENTS, settings.starts), model.z_dim, model.z_distribution, random).to(device)
+        code = self.model.generator.mapping(drawn)
+        fits = torch.stack(
+            [self._objectives(code, one.expand(len(code), -1), self.phases[0]) for one in numbers], dim=0
+        )
+        if len(numbers) == 1:
+            latents = fits[0].argsort(stable=True)[: settings.starts]
+            return drawn[latents], numbers.expand(len(latents), -1).clone()
+        least, latents = fits.min(1)
+        first = least.argsort(stable=True)[: settings.starts]
+        return drawn[latents[first]], numbers[first]
+
+
+def edge_fov(camera: Camera, side: int) -> float:
+    """Opening angle (radians) between the outer edges of an image of `side` pixels, as the model measures it."""
+    if not camera.align_corners:
+        return camera.fov
+    return 2 * math.atan(math.tan(camera.fov / 2) * side / (side - 1))
+
+
+def _on(device: torch.device, drawn: RayRandomness) -> RayRandomness:
+    return RayRandomness(*(None if values is None else values.to(device) for values in drawn))

@@ -1,0 +1,167 @@
+"""Meshes of generated objects: where the density passes a level, coloured by the radiance there."""
+
+from typing import Literal, NamedTuple
+
+import torch
+import trimesh
+from jaxtyping import Float
+from torch import Tensor
+
+from pigan.config import Params
+from pigan.errors import PiganError
+from pigan.kernels.choose import choose_numerics, field_of
+from pigan.models.generator import Generator
+from pigan.rendering.cameras import position_on_sphere
+from pigan.rendering.render import Field
+from pigan.sections import Activation, Camera
+from pigan.synthesis.meshing.colours import vertex_colours
+from pigan.synthesis.meshing.formats import as_trimesh
+from pigan.synthesis.meshing.grid import VALUES_A_SLAB, box_side, density_slabs
+from pigan.synthesis.meshing.level import outline_level
+from pigan.synthesis.meshing.measure import area_and_volume, is_closed, vertex_normals
+from pigan.synthesis.meshing.repair import decimated, largest_piece
+from pigan.synthesis.meshing.surface import Surface, isosurface
+from pigan.synthesis.views import usual_pitch, yaw_sweep
+
+# of the mean over several views
+COLOUR_VIEWS = 6
+
+
+class NoSurface(PiganError):
+    """Nothing in the cube is denser than the level, or everything is."""
+
+
+class Look(NamedTuple):
+    """What colours depend on besides the field: where cameras stand, how far apart images sample, the activation."""
+
+    camera: Camera
+    spacing: float
+    """World units."""
+    activation: Activation
+
+
+class MeshSettings(NamedTuple):
+    """What a mesh is made of, and what is done to it; lengths are world units, angles radians."""
+
+    resolution: int
+    """Points a side of the grid."""
+    level: float | None = None
+    """Raw density (before the activation) of the surface; None: `outline_level`."""
+    side: float | None = None
+    """Of the cube around the origin; None: `box_side`."""
+    faces: int | None = None
+    """At most so many; None: as marching cubes makes them."""
+    largest: bool = True
+    """Only the largest connected piece."""
+    closed: bool = True
+    """With walls where the cube cuts the object."""
+    colours: Literal["average", "view", "none"] = "average"
+    """Over views all round that the pose law shows; or from `yaw` and `pitch`, its middle where they are None."""
+    yaw: float | None = None
+    pitch: float | None = None
+
+
+class MeshFacts(NamedTuple):
+    """What is told of a mesh."""
+
+    vertices: int
+    faces: int
+    watertight: bool
+    cut: bool
+    """Whether the object goes on outside the cube."""
+    pieces: int
+    """Connected ones at this level; all but the largest may have been left out."""
+    level: float
+    lowest: float
+    """Raw density of the grid, and the greatest one."""
+    highest: float
+    side: float
+    resolution: int
+    bounds: list[list[float]]
+    """Lowest and highest corner, world units."""
+    area: float
+    volume: float
+    """Enclosed; of a mesh with holes it means nothing."""
+
+
+@torch.no_grad()
+def mesh_of(
+    generator: Generator,
+    code: Float[Tensor, "1 code"],
+    params: Params,
+    settings: MeshSettings,
+    label: str | None = None,
+) -> tuple[trimesh.Trimesh, MeshFacts]:
+    """The mesh of the object that `code` describes, y up, in world units; `label` shows progress under that name.
+
+    Raises:
+        NoSurface: no density of the grid, or all of it, is above the level.
+        PiganError: too many faces.
+    """
+    model = params.model
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device)
+    field, camera = field_of(generator, code, numerics), params.camera
+    samples = model.samples * params.generate.samples_multiplier
+    level = outline_level(field, model, camera, samples, code.device) if settings.level is None else settings.level
+    side = box_side(camera) if settings.side is None else settings.side
+    look = Look(camera, (camera.far - camera.near) / samples, model.activation)
+    return mesh_of_field(field, look, settings._replace(level=level, side=side), code.device, label)
+
+
+def mesh_of_field(
+    field: Field,
+    look: Look,
+    settings: MeshSettings,
+    device: torch.device,
+    label: str | None = None,
+    values_a_slab: int = VALUES_A_SLAB,
+) -> tuple[trimesh.Trimesh, MeshFacts]:
+    """The same of any field; `level` and `side` of the settings must be there."""
+    if settings.level is None or settings.side is None:
+        raise ValueError("a field alone does not say its level and its side")
+    level, side = settings.level, settings.side
+    slabs = density_slabs(field, side, settings.resolution, device, values_a_slab, label)
+    surface, lowest, highest, cut = isosurface(slabs, level, settings.resolution, side, settings.closed)
+    if not len(surface.faces):
+        raise NoSurface(
+            f"no surface at level {level:.4g}: densities in the cube of side {side:.3g} are "
+            f"{lowest:.4g} to {highest:.4g}; choose a level between them"
+        )
+    largest, count = largest_piece(surface)
+    surface = largest if settings.largest else surface
+    if settings.faces is not None:
+        surface = decimated(surface, settings.faces)
+    mesh = _painted(field, surface, look, settings, device)
+    area, volume = area_and_volume(surface)
+    facts = MeshFacts(
+        vertices=len(surface.vertices),
+        faces=len(surface.faces),
+        watertight=is_closed(surface),
+        cut=cut,
+        pieces=count,
+        level=level,
+        lowest=lowest,
+        highest=highest,
+        side=side,
+        resolution=settings.resolution,
+        bounds=[surface.vertices.min(0).tolist(), surface.vertices.max(0).tolist()],
+        area=area,
+        volume=volume,
+    )
+    return mesh, facts
+
+
+def _painted(
+    field: Field, surface: Surface, look: Look, settings: MeshSettings, device: torch.device
+) -> trimesh.Trimesh:
+    normals, camera = vertex_normals(surface), look.camera
+    if settings.colours == "none":
+        return as_trimesh(surface, normals)
+    yaws = yaw_sweep(camera, COLOUR_VIEWS)
+    if settings.colours == "view":
+        yaws = [camera.yaw_mean if settings.yaw is None else settings.yaw]
+    pitch = usual_pitch(camera) if settings.pitch is None else settings.pitch
+    yaw = torch.tensor(yaws, device=device)
+    cameras = position_on_sphere(yaw, torch.full_like(yaw, pitch), camera.radius)
+    shades = vertex_colours(field, surface.vertices, normals, cameras, look.spacing, look.activation)
+    return as_trimesh(surface, normals, shades)
