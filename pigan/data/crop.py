@@ -22,6 +22,7 @@ from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, sha256_file, write_json
 from pigan.progress import track
 from pigan.sections import Dataset
+from pigan.shortage import advised
 
 # published selections are by these sizes of the crop, pixels
 SELECTIONS = (64, 128)
@@ -42,6 +43,7 @@ class Kept:
     rejected: list[dict[str, str]] = field(default_factory=list)
 
 
+@advised("cropping", "run again with fewer --workers, or free some memory")
 def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, Any]:
     """Prepare `raw` into the directory `out` (see `pigan.data.store`); returns what dataset.json holds.
 

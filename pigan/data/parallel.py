@@ -3,6 +3,9 @@
 import collections
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -32,7 +35,7 @@ def ordered_map(
     batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
     # spawn: a fork of a process that runs threads (torch) can hang
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(workers, len(batches)), mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(min(workers, len(batches)), context, _end_with_parent) as pool:
         waiting: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
         try:
             for jobs_of_batch in batches:
@@ -47,6 +50,18 @@ def ordered_map(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that started it is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:

@@ -96,6 +96,9 @@ def crop_one(job: CropJob) -> Cropped:
     try:
         # cameras and depth maps describe the pixels as stored
         image = read_image(job.image, chosen.background, upright=job.camera is None)
+    except MemoryError:
+        # not the image's fault: the same files are kept on every machine
+        raise MemoryError(f"{job.image.name} does not fit") from None
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         return Cropped(reason=f"cannot be read: {_one_line(error, job.image)}")
     if chosen.rule == "cat-landmarks":

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.files import read_json
+from pigan.latency import appears
 
 # share of the free device memory that images may take; training needs the rest
 DEVICE_SHARE = 0.4
@@ -38,7 +39,7 @@ class Prepared:
         Raises:
             PiganError: the directory or its dataset.json is missing or broken.
         """
-        if not path.is_dir():
+        if not appears(path / "dataset.json") and not path.is_dir():
             raise PiganError(f"{path}: no prepared data here; run `pigan crop --out {path}` first")
         self.path = path
         self.info: dict[str, Any] = read_json(path / "dataset.json")
@@ -96,6 +97,7 @@ class Prepared:
         if resolution not in self.resolutions:
             known = ", ".join(map(str, self.resolutions))
             raise PiganError(f"{self.path}: not prepared at {resolution} px, only at {known}; run `pigan crop` again")
+        appears(path)
         try:
             # copy-on-write: torch can share the memory, and the file stays as it is
             array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)

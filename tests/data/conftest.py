@@ -12,7 +12,7 @@ class MakeParams(Protocol):
     def __call__(self, **dataset: Any) -> config.Params: ...
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_params() -> MakeParams:
     """The demo's params, small, with keys of `dataset` replaced (nested sections are merged)."""
 

@@ -17,6 +17,9 @@ from pigan.data.meshes.texture import LARGEST_SIDE
 # a face takes less in every format; the rest leaves room for textures
 BYTES_A_FACE = 256
 BYTES_BESIDES = 2**27
+# what Pillow would start another program for, whatever the file is called
+PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+FORMATS = ("PNG", "JPEG", "BMP", "TGA", "GIF", "TIFF", "WEBP")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tga", ".gif", ".tif", ".tiff", ".webp")
 
 
@@ -72,6 +75,8 @@ class InsideFolder(Resolver):
     def _checked(self, path: Path) -> bytes:
         check_size(path, self.largest)
         content = path.read_bytes()
+        if content.startswith(PROGRAMS):
+            raise RejectedError(f"refers to {path.name}, which is PostScript, a program")
         if path.suffix.lower() in PICTURES:
             check_picture(content, path.name)
         return content
@@ -87,7 +92,7 @@ def check_size(path: Path, largest: int) -> None:
 def check_picture(content: bytes, name: str) -> None:
     """Refuses a picture that does not open or is larger than any view can show."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             wide, high = image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise RejectedError(f"has a texture that cannot be decoded ({name})") from None

@@ -2,15 +2,18 @@
 
 import contextlib
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pigan.errors import PiganError
+
+LARGEST_BYTES = 1 << 30
 
 
 @contextlib.contextmanager
@@ -44,6 +47,9 @@ def load_array(path: Path) -> np.ndarray:
     try:
         # opened here, because numpy leaves it open when it is no zip
         with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                check_unpacked(file)
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             array = loaded if isinstance(loaded, np.ndarray) else loaded[_only_name(loaded.files)]
     except Exception as error:  # broken headers raise whatever the parser stumbles over
@@ -51,6 +57,14 @@ def load_array(path: Path) -> np.ndarray:
     if array.dtype.kind not in "fiu" or not array.size:
         raise ValueError(f"{path.name} holds no numbers but {array.dtype} {array.shape}")
     return array
+
+
+def check_unpacked(file: IO[bytes]) -> None:
+    """Raises ValueError for a .npz file that would become more than any map is; zipfile unpacks no more than stated."""
+    with zipfile.ZipFile(file) as archive:
+        stated = sum(member.file_size for member in archive.infolist())
+    if stated > LARGEST_BYTES:
+        raise ValueError(f"it is gigantic: {stated:,} bytes unpacked, more than {LARGEST_BYTES:,}")
 
 
 def _only_name(names: list[str]) -> str:

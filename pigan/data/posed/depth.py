@@ -14,6 +14,7 @@ from pigan.data.posed.frames import Intrinsics
 # Blender writes 1e10 where a ray meets nothing, and half floats have no larger number than this
 NOTHING = 1e9
 HALF_MAX = float(np.finfo(np.float16).max)
+LARGEST_MAP = 1 << 27
 CHANNELS = ("Z", "V", "R", "Y")
 
 
@@ -64,7 +65,8 @@ def _values(path: Path) -> np.ndarray:
 
 def _png(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        # others of Pillow's formats start programs
+        with Image.open(path, formats=("PNG",)) as image:
             image.load()
             if image.mode not in ("L", "I") and not image.mode.startswith("I;16"):
                 raise ValueError(f"has the pixels of a picture ({image.mode}); save one channel of 16 bits")
@@ -76,6 +78,11 @@ def _png(path: Path) -> np.ndarray:
 def _exr(path: Path) -> np.ndarray:
     """The first of an EXR file's channels that may hold depth; layers' names in front of theirs do not matter."""
     try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            first, last = (np.asarray(corner, np.int64) for corner in file.header()["dataWindow"])
+            width, height = (last - first + 1).tolist()
+        if width * height > LARGEST_MAP:
+            raise ValueError(f"is gigantic: {width} x {height}, more than {LARGEST_MAP:,} pixels")
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels: dict[str, Any] = file.channels()
             found = [name for last in CHANNELS for name in channels if name.rpartition(".")[2] == last]

@@ -1,19 +1,16 @@
 """Downloads that are verified, and appear under their name only when they are whole."""
 
-import contextlib
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from filelock import FileLock, Timeout
 
 from pigan.data.sources.catalog import Remote
 from pigan.data.sources.transfer import SourceError, came, forget, page_title, size_of, tell, transfer
 from pigan.errors import PiganError
-from pigan.files import explained
+from pigan.files import explained, flush
+from pigan.locks import alone
 
 
 class Unavailable(PiganError):
@@ -30,7 +27,7 @@ def fetch(file: Remote, folder: Path) -> Path:
         PiganError: a file of that name is there but is not the published one, or the disk is full.
     """
     reasons = []
-    with _alone(folder, file.name):
+    with alone(folder / f".{file.name}.lock", file.name, tell, lambda: _came_to(folder)):
         for choice in file.choices:
             path = folder / choice.name
             if path.exists():
@@ -76,9 +73,9 @@ def _fetch_from(url: str, file: Remote, folder: Path) -> Path:
         wrong = fault(file, part)
         if wrong is None:
             with explained(target):
-                _flush(part)
+                flush(part)
                 os.replace(part, target)
-                _flush(folder)
+                flush(folder)
             forget(part)
             return target
         forget(part)
@@ -88,26 +85,6 @@ def _fetch_from(url: str, file: Remote, folder: Path) -> Path:
     raise SourceError(wrong)
 
 
-@contextlib.contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Only one run at a time is in the block; the others wait and say so."""
-    lock = FileLock(folder / f".{name}.lock")
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            tell(f"{name}: another run is fetching it; waiting")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _came_to(folder: Path) -> int:
+    """Grows while anything is being fetched there."""
+    return sum(came(part) for part in folder.glob("*.part"))
