@@ -1,0 +1,1 @@
+"""How far a study is, told from its files alone; needs no PyTorch."""
