@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pigan.errors import PiganError
@@ -29,6 +28,7 @@ from pigan.sections import (
     Stage,
     Training,
 )
+from pigan.strictyaml import read_yaml
 
 ARM_SECTIONS = ("model", "training", "curriculum")
 
@@ -168,8 +168,7 @@ def load(path: Path) -> Params:
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: cannot be read ({error})") from None
     try:
-        # YAML 1.2: reads 2e-06, which `dvc exp run -S` writes, as a number
-        values = YAML(typ="safe", pure=True).load(text)
+        values = read_yaml(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""

@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,6 +18,7 @@ from typing import Any
 from pigan.errors import PiganError
 
 UNCLAIMED_SECONDS = 60
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 
 
 @contextlib.contextmanager
@@ -27,16 +30,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_remains(path, path.suffix)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
     temporary = Path(name)
     try:
         with explained(path):
+            _claim(handle)
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             temporary.chmod(0o666 & ~_umask())
             os.replace(temporary, path)
     finally:
+        os.close(handle)
         temporary.unlink(missing_ok=True)
 
 
@@ -59,12 +64,21 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             yield temporary
             _put_in_place(temporary, path, old)
     finally:
+        if claim is not None:
+            os.close(claim)
         if old.exists() and not path.exists():
             os.replace(old, path)
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
-        if claim is not None:
-            os.close(claim)
+
+
+def flush(path: Path) -> None:
+    """Waits until the bytes of a file, or the names in a directory, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def work_root() -> Path:
@@ -88,7 +102,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PiganError(f"{path}: no such file; run the stage that writes it first") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PiganError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
 
 
@@ -104,7 +118,9 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # NumPy tells a full disk without a number
+        cut_short = error.errno is None and CUT_SHORT.fullmatch(str(error))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
             raise PiganError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise PiganError(
@@ -113,26 +129,44 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
-def _clear_remains(path: Path) -> None:
-    """Delete the temporary directories of `path` that killed runs left: those that no process claims any more."""
-    for remains in path.parent.glob(f".{path.name}.????????"):
+def _clear_remains(path: Path, suffix: str = "") -> None:
+    """Delete the temporary files or directories of `path` that killed runs left: those that no process claims."""
+    name = glob.escape(f".{path.name}.")
+    for remains in path.parent.glob(f"{name}????????{glob.escape(suffix)}"):
         # a run that has just begun may not have claimed its own yet
         with contextlib.suppress(OSError):
             if time.time() - remains.stat().st_mtime > UNCLAIMED_SECONDS and (claim := _claimed(remains)) is not None:
-                shutil.rmtree(remains, ignore_errors=True)
+                if remains.is_dir():
+                    shutil.rmtree(remains, ignore_errors=True)
+                else:
+                    remains.unlink()
                 os.close(claim)
+    for old in path.parent.glob(f"{name}????????.old"):
+        # while its new one is there, another run is about to put that in place
+        if not old.with_suffix("").exists():
+            with contextlib.suppress(OSError):
+                # killed between the two renames, a run left the last good one here
+                if not path.exists():
+                    os.replace(old, path)
+            shutil.rmtree(old, ignore_errors=True)
 
 
-def _claimed(folder: Path) -> int | None:
-    """A handle that marks `folder` as in use for as long as this process has it; None: another process has it."""
-    handle = os.open(folder, os.O_RDONLY)
+def _claimed(place: Path) -> int | None:
+    """A handle that marks `place` as in use for as long as this process has it; None: another process has it."""
+    handle = os.open(place, os.O_RDONLY)
+    if _claim(handle):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _claim(handle: int) -> bool:
+    """Marks an opened place as in use; False: it is in use already, or on a file system without locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        # in use, or a file system without locks
-        os.close(handle)
-        return None
-    return handle
+        return False
+    return True
 
 
 def _put_in_place(temporary: Path, path: Path, old: Path) -> None:
@@ -151,11 +185,6 @@ def _put_in_place(temporary: Path, path: Path, old: Path) -> None:
             # another run was quicker
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def _umask() -> int:

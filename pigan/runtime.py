@@ -10,14 +10,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from pigan.errors import PiganError
+from pigan.gpus import claim_gpus
 
 
-def choose_device(asked: str) -> torch.device:
+def choose_device(asked: str, gpus: int = 0) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`; a GPU that was asked for is never replaced silently.
+
+    Long work says how many GPUs it takes, so that processes side by side take different ones (`pigan.gpus`).
 
     Raises:
         PiganError: CUDA was asked for and there is none.
     """
+    if asked != "cpu":
+        claim_gpus(gpus)
     if asked == "cuda" and not torch.cuda.is_available():
         raise PiganError("--device cuda: PyTorch sees no CUDA GPU here; use --device cpu or auto, or mend the driver")
     if asked == "auto":

@@ -10,7 +10,8 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+# a word that any shell and any file system takes as it is
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Side = Annotated[int, Field(ge=4, le=512)]
 
 FieldKind = Literal["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"]
@@ -258,6 +259,10 @@ class Curriculum(Section):
 class Training(Section):
     """Losses, optimisation, logging."""
 
+    devices: Annotated[
+        Literal["auto"] | PositiveInt,
+        Field(description="How many GPUs (or processes on CPUs) train one run together; auto: all that are there."),
+    ]
     precision: Precision
     kernel: Kernel
     memory_limit_gb: PositiveFloat | None
@@ -294,6 +299,13 @@ class Inversion(Section):
     noise: NonNegativeFloat
 
 
+class Mesh(Section):
+    """The mesh of one generated object."""
+
+    resolution: Annotated[int, Field(ge=8, le=512)]
+    faces: Annotated[int, Field(ge=100)]
+
+
 class Generate(Section):
     """What is rendered from a trained model."""
 
@@ -312,6 +324,7 @@ class Generate(Section):
     sheet_side: Annotated[int, Field(ge=1, le=32)]
     turntable_frames: Annotated[int, Field(ge=2)]
     picture_pixels: Side
+    mesh: Mesh
     seed: NonNegativeInt
 
 

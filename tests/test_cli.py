@@ -21,7 +21,7 @@ from pigan.config import Params
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
-BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights")
+BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights", "status")
 STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "bench", "report")
 MODULE = [sys.executable, "-m", "pigan"]
 

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and errors of the disk are one line."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pigan.errors import PiganError
@@ -275,3 +277,40 @@ def test_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     big = bytes(range(256)) * 5000
     (tmp_path / "b").write_bytes(big)
     assert sha256_file(tmp_path / "b") == hashlib.sha256(big).hexdigest()
+
+
+def test_numpy_on_a_really_full_disk_is_explained(small_disk: Path) -> None:
+    """It raises an error without a number, unlike Python."""
+    with pytest.raises(PiganError, match=FULL), atomic_directory(small_disk / "out.bin") as temporary:
+        np.save(temporary / "a.npy", np.zeros(4 << 20, np.uint8))
+    assert not list(small_disk.iterdir())
+
+
+def test_temporary_file_of_a_killed_run_is_cleared_but_not_one_in_use(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    remains, other = tmp_path / ".out.json.ab_cd123.json", tmp_path / ".out.json.kept.json"
+    for path in (remains, other):
+        path.write_text("half")
+        os.utime(path, (0, 0))
+    with atomic_file(out) as filling:
+        filling.write_text("first")
+        os.utime(filling, (0, 0))
+        with atomic_file(out) as temporary:
+            temporary.write_text("second")
+            assert filling.exists() and not remains.exists()
+    assert out.read_text() == "first" and sorted(tmp_path.iterdir()) == [other, out]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_directory_that_a_run_moved_aside_and_was_killed_comes_back(there: bool, tmp_path: Path) -> None:
+    out, aside = tmp_path / "out.bin", tmp_path / ".out.bin.ab_cd123.old"
+    aside.mkdir()
+    fill(aside, "last good one")
+    if there:
+        out.mkdir()
+        fill(out, "newer")
+    with contextlib.suppress(ValueError), atomic_directory(out) as temporary:
+        assert content(out) == ("newer" if there else "last good one") and not aside.exists()
+        fill(temporary, "half")
+        raise ValueError
+    assert list(tmp_path.iterdir()) == [out] and content(out) == ("newer" if there else "last good one")

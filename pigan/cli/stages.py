@@ -78,7 +78,7 @@ def real_stats(
     from pigan.evaluation.stats import real_stats as run
     from pigan.runtime import choose_device, prepare_process, share_among
 
-    devices = share_among(choose_device(device), gpus)
+    devices = share_among(choose_device(device, gpus), gpus)
     prepare_process(loaded.training.threads)
     run(loaded, data, one_of(extractor, loaded.evaluate.extractors), out, devices)
     wrote(out)
@@ -90,12 +90,15 @@ def init(
     seed: Seed,
     out: Annotated[Path, typer.Option("--out", help="runs/<dataset>/<arm>/seed<S>/init")],
     params: ParamsFile = PARAMS,
+    released: Annotated[
+        Path | None, typer.Option("--from", help="Train on from this checkpoint instead (`pigan import-checkpoint`).")
+    ] = None,
 ) -> None:
     """Write the seeded weights that the first training stage starts from."""
     loaded = config.load(params)
     from pigan.stages.train import init_stage
 
-    init_stage(loaded, arm, seed, out)
+    init_stage(loaded, arm, seed, out, released)
     wrote(out)
 
 
@@ -119,11 +122,12 @@ def train(
     from pigan.training.loop import Stopped
 
     try:
-        train_stage(loaded, arm, seed, resolution, data, init, out, device)
+        wrote_it = train_stage(loaded, arm, seed, resolution, data, init, out, device)
     except Stopped as stop:
         typer.echo(f"pigan: {stop}", err=True)
         raise typer.Exit(stop.exit_code) from None
-    wrote(out)
+    if wrote_it:
+        wrote(out)
 
 
 @app.command()
@@ -164,7 +168,7 @@ def evaluate(
     from pigan.evaluation.evaluate import evaluate as run
     from pigan.runtime import choose_device, prepare_process, share_among
 
-    devices = share_among(choose_device(device), gpus)
+    devices = share_among(choose_device(device, gpus), gpus)
     prepare_process(loaded.training.threads)
     run(loaded, data, stats, generated, pictures, out, devices)
     wrote(pictures)
@@ -216,7 +220,7 @@ def bench(
     used = threads or (loaded.training.threads if loaded else processors())
     prepare_process(used)
     wanted = tuple(name.strip() for name in cases.split(",") if name.strip())
-    speed = run(loaded, Settings(choose_device(device), used, quick, wanted, estimates, typed()))
+    speed = run(loaded, Settings(choose_device(device, 1), used, quick, wanted, estimates, typed()))
     typer.echo(as_text(speed))
     if out is not None and loaded is not None:
         write_speed(speed, out)
@@ -254,7 +258,7 @@ def report(
     if compare:
         if data is not None or runs is not None:
             _wrong("--compare reads reports alone: leave --data and --runs out")
-        from pigan.report.compare import compare_reports
+        from pigan.report.comparison.page import compare_reports
 
         for path in compare_reports(reports or [], out or Path("reports/comparison/comparison.html")):
             wrote(path)

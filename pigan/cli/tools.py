@@ -106,13 +106,21 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
     device: OnDevice = Device.auto,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="Check a Snakemake profile instead: slurm, gpu-workstation, ... or a folder."),
+    ] = None,
 ) -> None:
-    """Tell what this machine has, and what it lacks for an experiment; leaves with 1 when that lacks something."""
+    """Tell what this machine has, and what it lacks for an experiment; leaves with 1 when that lacks something.
+
+    With --profile: whether the scheduler can run what the rules ask for, before anything waits in its queue.
+    """
     from pigan import doctor as ask
+    from pigan.clusters.examine import examine_profile
     from pigan.runtime import choose_device
 
     chosen = choose_device(device)
-    facts = ask.examine(params, chosen)
+    facts = ask.examine(params, chosen) if profile is None else examine_profile(profile)
     estimated = ask.estimates(chosen) if estimates else None
     typer.echo(json.dumps(ask.as_json(facts, estimated), indent=2) if as_json else ask.as_text(facts, estimated))
     if not ask.ready(facts):

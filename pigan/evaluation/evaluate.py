@@ -24,11 +24,13 @@ from pigan.evaluation.shape import depth_range, shape_metrics
 from pigan.evaluation.stats import RealStats, expected_meta, load_stats, read_depth, read_images
 from pigan.files import atomic_directory, read_json, write_json
 from pigan.sections import Extractor as ExtractorName
+from pigan.shortage import advised
 
 # what all extractors of a run have in common
 COMMON = ("resolution", "filter", "protocol", "flip", "dataset_sha256", "depth_sha256")
 
 
+@advised("evaluating", "set evaluate.batch_size, evaluate.real_images or generate.images lower, or free some memory")
 def evaluate(
     params: Params, data: Path, stats: Path, generated: Path, pictures: Path, out: Path, devices: Sequence[torch.device]
 ) -> None:

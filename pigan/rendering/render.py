@@ -37,6 +37,10 @@ class RayRandomness(NamedTuple):
 
         return RayRandomness(self.jitter[which], some(self.coarse_noise), some(self.uniform), some(self.noise))
 
+    def copy(self) -> "RayRandomness":
+        """The same numbers in memory of their own: a part does not keep the whole."""
+        return RayRandomness(self.jitter.clone(), *(None if values is None else values.clone() for values in self[1:]))
+
 
 class RaySettings(NamedTuple):
     """How rays are sampled and integrated; `near` and `far` are world units along the ray."""

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
+from pigan.chain.place import Place
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.report.incomplete import Incomplete, Place, incomplete, picture_in
+from pigan.report.incomplete import Incomplete, incomplete, picture_in
 from pigan.report.records import (
     Evaluated,
     GeneratedInfo,

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from pigan.files import atomic_file
 from pigan.report import embed
 from pigan.report.collect import DatasetCard, read_card
 from pigan.report.datafigures import POSE_COLUMNS, depth_table, draw_depth, draw_poses, mean_pose, pose_table
+from pigan.report.plots import Plot, Shown, shown, write_plots
 from pigan.report.templating import environment
 
-TABLES = ("data_facts", "data_rejects", "data_duplicates", "data_poses", "data_depth")
+TABLES = ("data_facts", "data_rejects", "data_duplicates")
 PLOTS = ("data_poses", "data_depth")
 
 EXAMPLE_ROWS, EXAMPLE_COLUMNS, EXAMPLE_PIXELS = 4, 8, 128
@@ -45,22 +47,41 @@ def make_datacard(data: Path, out: Path) -> Path:
         PiganError: there is no prepared data, or it is broken.
     """
     card, prepared = read_card(data), Prepared(data)
+    plots = data_plots(card, prepared)
     with tempfile.TemporaryDirectory() as folder:
-        write_data(card, prepared, Path(folder), Path(folder))
-        context = data_section(card, prepared, Path(folder))
+        write_plots(plots, Path(folder))
+        context = data_section(card, prepared, shown(plots, Path(folder), alone=True))
     page = environment().get_template("card.html.jinja").render(data=context, name=card.name, version=__version__)
     with atomic_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
 
 
-def write_data(card: DatasetCard, prepared: Prepared, tables: Path, figures: Path) -> None:
-    """The data card's tables (CSV) and plots (SVG); what is unknown gives an empty table and a plot that says so."""
+def data_plots(card: DatasetCard, prepared: Prepared) -> list[Plot]:
+    """The data card's figures; one of something unknown has no numbers and says so."""
     cameras, depth = prepared.cameras, _depth_sample(card, prepared)
     poses = pd.DataFrame(columns=POSE_COLUMNS) if cameras is None else pose_table(cameras.yaw, cameras.pitch)
-    depths = depth_table(np.zeros((0, 1, 1), np.float32) if depth is None else depth)
-    draw_poses(figures / "data_poses.svg", poses, None if cameras is None else mean_pose(cameras.yaw, cameras.pitch))
-    draw_depth(figures / "data_depth.svg", depths)
+    mean = None if cameras is None else mean_pose(cameras.yaw, cameras.pitch)
+    return [
+        Plot(
+            "data_poses",
+            "Heat map of the cameras: yaw from the front across, elevation upwards",
+            poses,
+            lambda path, table: draw_poses(path, table, mean),
+            measured=cameras is not None,
+        ),
+        Plot(
+            "data_depth",
+            "Histogram of the depth maps",
+            depth_table(np.zeros((0, 1, 1), np.float32) if depth is None else depth),
+            draw_depth,
+            measured=depth is not None,
+        ),
+    ]
+
+
+def write_tables(card: DatasetCard, prepared: Prepared, folder: Path) -> None:
+    """The data card's tables that no figure draws, as CSV."""
     rejected = [{"file": reject.file, "reason": reject.reason} for reject in card.rejected]
     groups = [
         {"group": number, "image": index, "file": card.names[index] if index < len(card.names) else ""}
@@ -71,31 +92,24 @@ def write_data(card: DatasetCard, prepared: Prepared, tables: Path, figures: Pat
         "data_facts": pd.DataFrame(fact_rows(card, prepared), columns=["fact", "value"]),
         "data_rejects": pd.DataFrame(rejected, columns=["file", "reason"]),
         "data_duplicates": pd.DataFrame(groups, columns=["group", "image", "file"]),
-        "data_poses": poses,
-        "data_depth": depths,
     }
     for name in TABLES:
-        contents[name].to_csv(tables / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+        contents[name].to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
-def data_section(card: DatasetCard, prepared: Prepared, figures: Path) -> dict[str, Any]:
-    """What datacard.html.jinja shows; `figures` holds what `write_data` drew."""
+def data_section(card: DatasetCard, prepared: Prepared, plots: Mapping[str, Shown]) -> dict[str, Any]:
+    """What datacard.html.jinja shows; `plots` as of `shown`, of `data_plots`."""
     side = max(card.resolutions)
     images = prepared.images(side)
     mean = mean_pose(prepared.cameras.yaw, prepared.cameras.pitch) if prepared.cameras else None
     averaged = _evenly(card.count, AVERAGED)
-    known = {"data_poses": prepared.cameras is not None, "data_depth": prepared.depth(side) is not None}
-    labels = {
-        "data_poses": "Heat map of the cameras: yaw from the front across, elevation upwards",
-        "data_depth": "Histogram of the depth maps",
-    }
     return {
         "facts": fact_rows(card, prepared),
         "side": side,
         "examples": _examples(card, images),
         "mean": _mean_image(images[averaged]),
         "averaged": len(averaged),
-        "plots": {name: embed.inline_svg(figures / f"{name}.svg", labels[name]) for name in PLOTS if known[name]},
+        "plots": plots,
         "poses": "" if mean is None else _told_pose(*mean),
         "depth": _told_depth(_depth_sample(card, prepared)),
         "duplicates": _duplicate_rows(card, images),

@@ -1,6 +1,5 @@
 """Runs that are not complete: which stage is missing, what its log says last, how to go on."""
 
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from pigan.chain.logs import is_error, last_line
+from pigan.chain.place import Place, command, stage_before, stages_of_run
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.files import work_root
 from pigan.report.records import Unusable
 from pigan.training.state import describe
-
-# as much of a log's end is read, and as many characters of its last line are shown
-LOG_END, SHOWN = 65_536, 300
-# colours and cursor movements of terminals, then anything else that does not print
-CONTROLS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -43,31 +38,11 @@ class Incomplete:
     @property
     def failed(self) -> bool:
         """Whether the last thing in the stage's log is an error."""
-        return bool(re.match(r"pigan: (?!stopped)|(\w+\.)*\w*(Error|Exception)\b|Killed\b", self.last_line))
+        return is_error(self.last_line)
 
     def picture(self, name: str) -> Path | None:
         """A file that generating or evaluating left behind, or None when it is not there."""
         return picture_in(self.folder, name)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the files of one run are: runs/<dataset> and data/prepared/<dataset> as they were named, arm and seed."""
-
-    runs: Path
-    data: Path
-    arm: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """runs/<dataset>/<arm>/seed<S>."""
-        return self.runs / self.arm / f"seed{self.seed}"
-
-    @property
-    def root(self) -> Path:
-        """The folder that holds runs/, logs/ and work/."""
-        return self.runs.absolute().parent.parent
 
 
 def picture_in(folder: Path, name: str) -> Path | None:
@@ -78,7 +53,7 @@ def picture_in(folder: Path, name: str) -> Path | None:
 
 def incomplete(params: Params, place: Place, stage: str, error: Unusable, log: pd.DataFrame) -> Incomplete:
     """What is told of a run whose `stage` left `error` to read."""
-    stages = ["init", *(link.name for link in params.curriculum.order), "generate", "evaluate"]
+    stages = stages_of_run(params)
     first = _first_to_run(params, place, stage)
     inside = error.path.relative_to(place.folder) if error.path.is_relative_to(place.folder) else error.path
     return Incomplete(
@@ -88,27 +63,11 @@ def incomplete(params: Params, place: Place, stage: str, error: Unusable, log: p
         stage=first,
         later=stages[stages.index(first) + 1 :],
         problem=" ".join(f"{inside}: {error.what}".split()),
-        last_line=last_line(
-            place.root / "logs" / params.dataset.name / f"{place.arm}-seed{place.seed}" / f"{first}.log"
-        ),
+        last_line=last_line(place.logs(params.dataset.name) / f"{first}.log"),
         progress=_progress(params, place, first),
-        resume=shlex.join(_command(params, place, first)),
+        resume=shlex.join(command(params, place, first)),
         log=log,
     )
-
-
-def last_line(path: Path) -> str:
-    """The last line of a log that says something, without control characters, shortened; empty when there is none."""
-    try:
-        with path.open("rb") as handle:
-            handle.seek(max(0, path.stat().st_size - LOG_END))
-            text = handle.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    # a progress bar writes over its own line
-    lines = [" ".join(CONTROLS.sub("", line).split()) for line in re.split(r"[\r\n]+", text)]
-    line = next((line for line in reversed(lines) if line), "")
-    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 
 def incomplete_table(runs: Sequence[Incomplete]) -> pd.DataFrame:
@@ -117,51 +76,19 @@ def incomplete_table(runs: Sequence[Incomplete]) -> pd.DataFrame:
     return pd.DataFrame([{name: getattr(run, name) for name in columns} for run in runs], columns=columns)
 
 
-def _before(params: Params, stage: str) -> str | None:
-    """The training stage, or init, whose checkpoint `stage` needs."""
-    after = {link.name: link.after for link in params.curriculum.order}
-    return params.generate.checkpoint if stage == "generate" else after.get(stage)
-
-
 def _first_to_run(params: Params, place: Place, stage: str) -> str:
     """`stage`, or the earliest before it whose output it cannot do without."""
     if stage == "evaluate":
         return stage
-    before = _before(params, stage)
+    before = stage_before(params, stage)
     while before and not (place.folder / before / "checkpoint.safetensors").is_file():
-        stage, before = before, _before(params, before)
+        stage, before = before, stage_before(params, before)
     return stage
-
-
-def _logs(params: Params, place: Place) -> Path:
-    """Where Snakemake puts what the stages of a run say."""
-    return place.root / "logs" / params.dataset.name / f"{place.arm}-seed{place.seed}"
-
-
-def _command(params: Params, place: Place, stage: str) -> list[str]:
-    """The command that both engines run for a stage."""
-    folder, own = place.folder, ["--arm", place.arm, "--seed", str(place.seed)]
-    generated, stats = folder / "generated", place.data.parent.parent / "stats" / place.data.name
-    after = {link.name: (link.resolution, link.after) for link in params.curriculum.order}
-    parts: list[str | int | Path]
-    if stage == "init":
-        parts = ["init", *own, "--out", folder / "init"]
-    elif stage == "generate":
-        model = folder / params.generate.checkpoint
-        parts = ["generate", *own, "--model", model, "--data", place.data, "--out", generated]
-    elif stage == "evaluate":
-        parts = ["evaluate", "--data", place.data, "--stats", stats, "--generated", generated]
-        parts += ["--pictures", folder / "evaluated", "--out", folder / "metrics.json"]
-    else:
-        side, before = after[stage]
-        parts = ["train", *own, "--resolution", side, "--data", place.data]
-        parts += ["--init", folder / before, "--out", folder / stage]
-    return ["pigan", *map(str, parts)]
 
 
 def _progress(params: Params, place: Place, stage: str) -> str:
     """What work/ keeps of a training stage under way, in words; empty when there is nothing."""
-    path = place.root / work_root() / params.dataset.name / place.arm / f"seed{place.seed}" / stage
+    path = place.work(params.dataset.name) / stage
     if not (path / "checkpoint.safetensors").is_file():
         return ""
     try:

@@ -50,7 +50,7 @@ def ablation_tex(collected: Collected, ablation: pd.DataFrame, source: str) -> s
         source: Where the numbers come from, for a comment.
     """
     main, arms = collected.params.report.main_arm, list(collected.params.arms)
-    parts = [_preamble(source)]
+    parts: list[str] = []
     for group, metrics in groupby(headline_metrics(collected), lambda metric: metric.group):
         rows = metric_rows(collected, ablation, list(metrics), arms)
         head = [f"Arm & {' & '.join(_column(row.metric) for row in rows)}"]
@@ -60,9 +60,10 @@ def ablation_tex(collected: Collected, ablation: pd.DataFrame, source: str) -> s
             body.append(" & ".join([name, *(cell_tex(row.cells[place]) for row in rows)]))
         best = " and what the seeds do not tell from it" if several_seeds(collected) else ""
         caption = f"{TITLES[group]} by arm{_features(collected, group)}; {_values(collected)}. Bold: best{best}."
-        parts.append(_comments(caption, f"tab:{collected.params.experiment}-ablation-{group}"))
-        parts.append(tabular("l" + "r@{\\,}l" * len(rows), head, body))
-    return "\n".join(parts)
+        told = _comments(caption, f"tab:{collected.params.experiment}-ablation-{group}")
+        parts.append("\n".join([told, tabular("l" + "r@{\\,}l" * len(rows), head, body)]))
+    # a file that is input as a whole has room between its tables
+    return "\n".join([_preamble(source), "\\par\\medskip\n".join(parts)])
 
 
 def headline_tex(collected: Collected, ablation: pd.DataFrame, source: str) -> str:

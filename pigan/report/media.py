@@ -13,7 +13,7 @@ from pigan.report.records import Record, read_record
 from pigan.synthesis.pictures import STRIP_VIEWS
 
 # of every arm; what is only made for some data comes after
-PICTURES = ("samples", "views", "depth", "truncation", "turntable", "neighbours")
+PICTURES = ("samples", "views", "depth", "truncation", "turntable", "neighbours", "mesh")
 PICTURES_OF_SOME = ("inversion",)
 # the page shows these of every arm, others of the main arm only
 SHOWN_OF_ALL = ("samples", "views", "neighbours")

@@ -1,9 +1,10 @@
 """Writes the report's folder: tables, figures, and one HTML page that holds everything."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from pigan.config import Params
 from pigan.data.store import Prepared
@@ -12,9 +13,9 @@ from pigan.report import (
     armfigures,
     budgetfigure,
     datacard,
-    embed,
     figures,
     media,
+    meshview,
     metrics,
     metricsection,
     protocol,
@@ -29,16 +30,19 @@ from pigan.report import (
 )
 from pigan.report.collect import Collected, collect
 from pigan.report.incomplete import incomplete_table
+from pigan.report.plots import Plot, files_of, shown, write_plots
 from pigan.report.templating import environment
 
-TABLES = ("metrics", "ablation", "intervals", "training", "curve", "incomplete")
+TABLES = ("metrics", "ablation", "intervals", "incomplete")
 PLOTS = ("fid", "kid", "precision_recall", "training", "curve", "depth", "geometry", "cost", "budget")
+# in the page also when no run has a value, which they say
+ALWAYS_SHOWN = ("fid", "kid")
 
 
 def report_files(params: Params) -> list[str]:
     """Names of the report's files, relative to its folder, that follow from the params alone."""
-    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *speedsection.TABLES, *datacard.TABLES))]
-    names += [f"figures/{name}.svg" for name in (*PLOTS, *speedsection.PLOTS, *datacard.PLOTS)]
+    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
+    names += files_of([*PLOTS, *speedsection.PLOTS, *datacard.PLOTS])
     names += summary.FILES
     return names + [f"figures/{name}_{arm}.png" for arm in params.arms for name in media.PICTURES]
 
@@ -66,51 +70,38 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
             "metrics": tables.metrics_table(collected),
             "ablation": tables.ablation_table(collected),
             "intervals": tables.intervals_table(collected),
-            "training": tables.training_table(collected),
-            "curve": tables.curve_table(collected),
             "incomplete": incomplete_table(collected.incomplete),
         }
         (folder / "tables").mkdir()
         for name in TABLES:
             made[name].to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
-        (folder / "figures").mkdir()
-        if collected.speed:
-            speedsection.write_speed_files(collected.speed, folder / "tables", folder / "figures")
-        datacard.write_data(collected.dataset, Prepared(data), folder / "tables", folder / "figures")
-        _draw(collected, made, folder / "figures")
+        datacard.write_tables(collected.dataset, Prepared(data), folder / "tables")
+        plots = every_plot(collected, made)
+        write_plots([plot for group in plots.values() for plot in group], folder)
         media.copy_pictures(collected, folder / "figures")
-        page = _render(collected, made, folder / "figures")
+        page = _render(collected, made, plots, folder)
         (folder / "report.html").write_text(page, encoding="utf-8")
         summary.write_summaries(collected, made["ablation"], folder)
     return out / "report.html"
 
 
-def _draw(collected: Collected, made: dict[str, pd.DataFrame], folder: Path) -> None:
-    params, extractor = collected.params, collected.params.evaluate.extractor
-    styles = figures.arm_styles(list(params.arms), params.report.main_arm)
-    known = {metric.key: metric for metric in metrics.metrics_of(collected)}
-    resampled = {f"kid_{extractor}": f"kid_std_{extractor}"}
-    for name, keys in _plotted(extractor).items():
-        shown = [known[key] for key in keys if key in known]
-        armfigures.draw_by_arm(folder / f"{name}.svg", shown, made["metrics"], styles, made["intervals"], resampled)
-    armfigures.draw_precision_recall(folder / "precision_recall.svg", extractor, made["metrics"], styles)
-    runfigures.draw_training(folder / "training.svg", made["training"], styles)
-    runfigures.draw_curve(folder / "curve.svg", extractor, made["curve"], made["training"], styles)
-    budgetfigure.draw_budget(folder / "budget.svg", extractor, made["metrics"], styles)
-    runfigures.draw_cost(folder / "cost.svg", made["metrics"], tables.stage_table(collected), styles)
+def every_plot(collected: Collected, made: Mapping[str, pd.DataFrame]) -> dict[str, list[Plot]]:
+    """The figures of the runs, of speed and of the data; of speed none when it was not measured."""
+    return {
+        "runs": _plots(collected, made),
+        "speed": speedsection.speed_plots(collected.speed) if collected.speed else [],
+        "data": datacard.data_plots(collected.dataset, Prepared(collected.data)),
+    }
 
 
-def _plotted(extractor: str) -> dict[str, list[str]]:
-    """Plot by arm -> keys of its metrics."""
-    shape = {"depth": list(metrics.DEPTH_PLOT), "geometry": list(metrics.GEOMETRY_PLOT)}
-    return {"fid": [f"fid_{extractor}"], "kid": [f"kid_{extractor}"], **shape}
-
-
-def _render(collected: Collected, made: dict[str, pd.DataFrame], folder: Path) -> str:
+def _render(
+    collected: Collected, made: Mapping[str, pd.DataFrame], plots: Mapping[str, list[Plot]], folder: Path
+) -> str:
     """The page as text."""
-    params, ablation, curve = collected.params, made["ablation"], made["curve"]
+    params, ablation = collected.params, made["ablation"]
+    drawn = {name: shown(group, folder) for name, group in plots.items()}
     valued = {key for key, column in made["metrics"].items() if column.notna().any()}
-    pictures = media.pictures(params, folder)
+    pictures = media.pictures(params, folder / "figures")
     template = environment().get_template("report.html.jinja")
     return template.render(
         params=params,
@@ -140,14 +131,15 @@ def _render(collected: Collected, made: dict[str, pd.DataFrame], folder: Path) -
         explorer=media.explorer(collected),
         scrubbers=media.scrubbers(collected),
         depth_scale=media.depth_scale(collected),
+        mesh=meshview.mesh_view(collected),
         pictures=pictures,
         strips=media.strips(params, pictures["views"]),
-        plots=_plots(collected, made, folder),
-        snapshot_images=", ".join(f"{count:,}" for count in sorted(set(curve["images"]))),
+        plots=drawn["runs"],
+        snapshot_images=", ".join(f"{count:,}" for count in tables.snapshot_images(collected)),
         cost_rows=sections.cost_rows(collected),
-        speed=speedsection.speed_section(collected.speed, folder) if collected.speed else None,
+        speed=speedsection.speed_section(collected.speed, drawn["speed"]) if collected.speed else None,
         speed_problem=collected.speed_problem,
-        data=datacard.data_section(collected.dataset, Prepared(collected.data), folder),
+        data=datacard.data_section(collected.dataset, Prepared(collected.data), drawn["data"]),
         protocol_rows=protocol.protocol_rows(collected),
         commit=provenance.git_commit(Path.cwd()),
         versions=provenance.library_versions(),
@@ -157,22 +149,72 @@ def _render(collected: Collected, made: dict[str, pd.DataFrame], folder: Path) -
     )
 
 
-def _plots(collected: Collected, made: dict[str, pd.DataFrame], folder: Path) -> dict[str, Markup]:
-    """Plots as elements of the page; of those that not every evaluation measures, the ones that show something."""
-    labels = {
-        "fid": "FID of each arm, one dot a seed",
-        "kid": "KID of each arm, one dot a seed",
-        "precision_recall": "Precision over recall of each arm",
-        "training": "Losses, R1 penalty and discriminator scores over training images seen",
-        "curve": "FID and KID over training images seen",
-        "depth": "Metrics of shape and views by arm",
-        "geometry": "Errors against true depth and cameras by arm",
-        "cost": "Wall time and training speed of each arm",
-        "budget": "FID over training time and over images seen, of each arm",
+def _plots(collected: Collected, made: Mapping[str, pd.DataFrame]) -> list[Plot]:
+    """The figures of the runs. Those that not every evaluation measures are in the page when they show something."""
+    params, extractor = collected.params, collected.params.evaluate.extractor
+    styles = figures.arm_styles(list(params.arms), params.report.main_arm)
+    log, curve, per_run = tables.training_table(collected), tables.curve_table(collected), made["metrics"]
+    arms = ", ".join(params.arms)
+    by_arm = {
+        "fid": ("FID of each arm, one dot a seed", [f"fid_{extractor}"]),
+        "kid": ("KID of each arm, one dot a seed", [f"kid_{extractor}"]),
+        "depth": ("Metrics of shape and views by arm", metrics.DEPTH_PLOT),
+        "geometry": ("Errors against true depth and cameras by arm", metrics.GEOMETRY_PLOT),
     }
-    valued = {metric.key for metric in metrics.metrics_of(collected)}
-    empty = {name for name in ("depth", "geometry") if not valued & set(_plotted("")[name])}
-    empty |= {"curve"} if made["curve"].empty else set()
-    arms = ", ".join(collected.params.arms)
-    shown = [name for name in PLOTS if name not in empty]
-    return {name: embed.inline_svg(folder / f"{name}.svg", f"{labels[name]}: {arms}") for name in shown}
+    plots = [_by_arm(collected, made, name, f"{label}: {arms}", keys, styles) for name, (label, keys) in by_arm.items()]
+    plots += [
+        Plot(
+            "precision_recall",
+            f"Precision over recall of each arm: {arms}",
+            armfigures.precision_recall_numbers(extractor, per_run),
+            partial(armfigures.draw_precision_recall, styles=styles),
+        ),
+        Plot(
+            "training",
+            f"Losses, R1 penalty and discriminator scores over training images seen: {arms}",
+            log,
+            partial(runfigures.draw_training, styles=styles),
+        ),
+        Plot(
+            "curve",
+            f"FID and KID over training images seen: {arms}",
+            curve,
+            partial(runfigures.draw_curve, extractor=extractor, log=log, styles=styles),
+            measured=len(curve) > 0,
+        ),
+        Plot(
+            "cost",
+            f"Wall time and training speed of each arm: {arms}",
+            runfigures.cost_numbers(per_run, tables.stage_table(collected)),
+            partial(runfigures.draw_cost, styles=styles),
+        ),
+        Plot(
+            "budget",
+            f"FID over training time and over images seen, of each arm: {arms}",
+            budgetfigure.budget_numbers(extractor, per_run),
+            partial(budgetfigure.draw_budget, styles=styles),
+        ),
+    ]
+    return plots
+
+
+def _by_arm(
+    collected: Collected,
+    made: Mapping[str, pd.DataFrame],
+    name: str,
+    label: str,
+    keys: Sequence[str],
+    styles: Mapping[str, tuple[str, str]],
+) -> Plot:
+    """The figure of some metrics by arm."""
+    extractor = collected.params.evaluate.extractor
+    known = {metric.key: metric for metric in metrics.metrics_of(collected)}
+    panels = [known[key] for key in keys if key in known]
+    resampled = {f"kid_{extractor}": f"kid_std_{extractor}"}
+    return Plot(
+        name,
+        label,
+        armfigures.by_arm_numbers(panels, made["metrics"], made["intervals"], resampled),
+        partial(armfigures.draw_by_arm, metrics=panels, styles=styles),
+        measured=bool(panels) or name in ALWAYS_SHOWN,
+    )

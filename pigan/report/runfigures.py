@@ -12,44 +12,64 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from pigan.report.armfigures import with_count
 from pigan.report.figures import COLOURS, INK, STYLE, locator, nothing, save, save_nothing, short
+from pigan.report.seeds import count_text
 
 CURVE_POINTS = 300
 # a panel whose largest value is so many times the smallest is logarithmic
 WIDE = 10.0
 
 
-def draw_cost(path: Path, table: pd.DataFrame, stages: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
-    """Mean wall time by arm, split by stage, and images a second in training."""
+def cost_numbers(table: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
+    """What `draw_cost` draws: a row an arm with means over its `seeds` runs.
+
+    Wall time of each stage in `train_<side>px_seconds`, `generate_seconds` and `evaluate_seconds`, and training
+    images a second.
+
+    Args:
+        table: One row an arm x seed.
+        stages: One row an arm x seed x training stage.
+    """
+    parts = stages.pivot_table(index="arm", columns="resolution", values="seconds", aggfunc="mean", sort=False)
+    total = stages.groupby(["arm", "seed"], sort=False)[["images", "seconds"]].sum()
+    speed = (total["images"] / total["seconds"].where(total["seconds"] > 0)).groupby("arm", sort=False).mean()
+    means = {f"train_{side}px_seconds": parts[side] for side in parts.columns}
+    for name in ("generate_seconds", "evaluate_seconds"):
+        means[name] = pd.to_numeric(table[name]).groupby(table["arm"], sort=False).mean()
+    means["images_per_second"] = speed
     arms = list(dict.fromkeys(table["arm"]))
+    seeds = [int((table["arm"] == arm).sum()) for arm in arms]
+    columns = {name: mean.reindex(arms).to_numpy(dtype=float) for name, mean in means.items()}
+    return pd.DataFrame({"arm": arms, "seeds": seeds, **columns})
+
+
+def draw_cost(path: Path, numbers: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
+    """Mean wall time by arm, split by stage, and images a second in training; `numbers` as of `cost_numbers`."""
+    arms = list(numbers["arm"])
     if not arms:
         save_nothing(path, (10.0, 2.0), 2)
         return
-    parts = stages.pivot_table(index="arm", columns="resolution", values="seconds", aggfunc="mean", sort=False)
-    costs = {f"train {side} px": parts[side].reindex(arms).fillna(0.0) for side in parts.columns}
-    for name in ("generate", "evaluate"):
-        means = pd.to_numeric(table[f"{name}_seconds"]).groupby(table["arm"], sort=False).mean()
-        costs[name] = means.reindex(arms).fillna(0.0)
-    total = stages.groupby(["arm", "seed"], sort=False)[["images", "seconds"]].sum()
-    speed = (total["images"] / total["seconds"].where(total["seconds"] > 0)).groupby("arm", sort=False).mean()
-    length, unit = time_unit(float(pd.DataFrame(costs).sum(axis=1).max()))
+    costs = numbers.filter(like="_seconds").fillna(0.0)
+    length, unit = time_unit(float(costs.sum(axis=1).max()))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 1.05 + 0.34 * len(arms)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
         begin = np.zeros(len(arms))
-        shades = np.linspace(1.0, 0.35, len(costs))
-        for (name, seconds), shade in zip(costs.items(), shades, strict=True):
-            values = seconds.to_numpy(dtype=float) / length
-            left.barh(range(len(arms)), values, 0.55, begin, color=COLOURS[0], alpha=float(shade), label=name)
+        shades = np.linspace(1.0, 0.35, costs.shape[1])
+        for name, shade in zip(costs.columns, shades, strict=True):
+            values = costs[name].to_numpy(dtype=float) / length
+            label = name.removesuffix("_seconds").replace("_", " ").replace("px", " px")
+            left.barh(range(len(arms)), values, 0.55, begin, color=COLOURS[0], alpha=float(shade), label=label)
             begin = begin + values
         left.set_title(f"Wall time, {unit}")
         left.xaxis.set_major_locator(locator(5))
-        left.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=len(costs), labelcolor=INK, handlelength=1.0)
-        right.barh(range(len(arms)), speed.reindex(arms).fillna(0.0), 0.55, color=[styles[arm][0] for arm in arms])
+        left.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=costs.shape[1], labelcolor=INK, handlelength=1.0)
+        speed = numbers["images_per_second"].fillna(0.0)
+        right.barh(range(len(arms)), speed, 0.55, color=[styles[arm][0] for arm in arms])
         right.set_title("Training images a second")
         right.xaxis.set_major_locator(locator(4))
-        left.set_yticks(range(len(arms)), [with_count(table, arm) for arm in arms])
+        names = [f"{arm} ({count_text(seeds)})" for arm, seeds in zip(arms, numbers["seeds"], strict=True)]
+        left.set_yticks(range(len(arms)), names)
         left.set_ylim(len(arms) - 0.4, -0.6)
         for axes in (left, right):
             axes.grid(False, axis="y")
@@ -88,14 +108,14 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
 
 
 def draw_curve(
-    path: Path, extractor: str, curve: pd.DataFrame, log: pd.DataFrame, styles: Mapping[str, tuple[str, str]]
+    path: Path, curve: pd.DataFrame, extractor: str, log: pd.DataFrame, styles: Mapping[str, tuple[str, str]]
 ) -> None:
     """FID and KID of the kept snapshots over images seen; a dashed line stands where an arm's resolution changes.
 
     Args:
         path: The SVG to write.
-        extractor: Whose FID and KID.
         curve: One row an arm x seed x snapshot.
+        extractor: Whose FID and KID.
         log: The training log, which says where resolutions change.
         styles: Colour and dash of each arm.
     """

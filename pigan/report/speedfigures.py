@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,6 +27,8 @@ RATIOS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.
 LEFT, RIGHT, BELOW, ABOVE = 3.0, 4.0, 2.0, 1.9
 # least distance of two labels, as a share of the axes' height
 LABEL_STEP = 0.06
+ROOFLINE_COLUMNS = ["case", "size", "path", "flop_per_byte", "gflop_per_second", "roof", "gbyte_per_second"]
+SCALING_COLUMNS = ["what", "value", "images", "points", "ms_an_image", "linear_ms_an_image"]
 
 
 def draw_speed(speed: Speed, path: Path) -> None:
@@ -47,7 +50,7 @@ def draw_roofline(speed: Speed, path: Path) -> None:
 
     A line a case leads from the reference to pigan's paths. Cases without counts are left out.
     """
-    rows = [row for row in speed.rows if row.gflop and row.gbyte and row.reference_gbyte]
+    rows = _counted(speed)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 4.8), layout="constrained")
         axes = figure.subplots()
@@ -62,8 +65,7 @@ def draw_roofline(speed: Speed, path: Path) -> None:
 
 def draw_scaling(speed: Speed, path: Path) -> None:
     """Time of an image as resolution, samples or batch grow, both logarithmic; dashed is what linear cost would be."""
-    groups = {what: [point for point in speed.scaling if point.what == what] for what in GROWTH}
-    shown = {what: sorted(points, key=lambda point: point.value) for what, points in groups.items() if points}
+    shown = _grown(speed)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 3.0), layout="constrained")
         panels = figure.subplots(1, max(len(shown), 1), squeeze=False, sharey=True)[0]
@@ -77,6 +79,31 @@ def draw_scaling(speed: Speed, path: Path) -> None:
         save(figure, path)
 
 
+def roofline_numbers(speed: Speed) -> pd.DataFrame:
+    """What `draw_roofline` draws: the points of each case, by reference and by path, and the roofs."""
+    rows: list[dict[str, object]] = []
+    for (title, size), group in by_case(_counted(speed)).items():
+        sides = [("plain reference", _reference_point(group[0])), *((row.path, _point(row)) for row in group)]
+        for path, (across, up) in sides:
+            rows.append({"case": title, "size": size, "path": path, "flop_per_byte": across, "gflop_per_second": up})
+    roofs = speed.machine.matmul_gflops.items() if rows else ()
+    rows += [{"roof": f"{precision} matrix multiplication", "gflop_per_second": rate} for precision, rate in roofs]
+    rows += [{"roof": "copying memory", "gbyte_per_second": speed.machine.bandwidth_gb_s}] if rows else []
+    return pd.DataFrame(rows, columns=ROOFLINE_COLUMNS)
+
+
+def scaling_numbers(speed: Speed) -> pd.DataFrame:
+    """What `draw_scaling` draws: milliseconds an image, and what they would be if cost were linear in the samples."""
+    rows = []
+    for what, points in _grown(speed).items():
+        last = points[-1]
+        for point in points:
+            linear = last.ms / last.points * point.points / point.images
+            row = {"what": what, "value": point.value, "images": point.images, "points": point.points}
+            rows.append(row | {"ms_an_image": point.ms / point.images, "linear_ms_an_image": linear})
+    return pd.DataFrame(rows, columns=SCALING_COLUMNS)
+
+
 def spread(heights: Float[np.ndarray, " n"], step: float) -> Float[np.ndarray, " n"]:
     """Rising heights 0..1 moved up or down so that neighbours are `step` apart, inside 0..1 when there is room."""
     places = heights.copy()
@@ -86,6 +113,17 @@ def spread(heights: Float[np.ndarray, " n"], step: float) -> Float[np.ndarray, "
     for index in range(len(places) - 2, -1, -1):
         places[index] = min(places[index], places[index + 1] - step)
     return places
+
+
+def _counted(speed: Speed) -> list[Row]:
+    """The rows whose operations and bytes are known."""
+    return [row for row in speed.rows if row.gflop and row.gbyte and row.reference_gbyte]
+
+
+def _grown(speed: Speed) -> dict[str, list[ScalingPoint]]:
+    """The measurements of each size that grew, the smallest first."""
+    groups = {what: [point for point in speed.scaling if point.what == what] for what in GROWTH}
+    return {what: sorted(points, key=lambda point: point.value) for what, points in groups.items() if points}
 
 
 def _styles(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:

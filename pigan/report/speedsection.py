@@ -1,26 +1,18 @@
 """The report's section on speed: one sentence, a table, plots, and how it was measured."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pigan.report import embed
+from pigan.report.plots import Plot, Shown
 from pigan.report.speed import Row, Speed, Times, by_case
-from pigan.report.speedfigures import draw_roofline, draw_scaling, draw_speed
+from pigan.report.speedfigures import draw_roofline, draw_scaling, draw_speed, roofline_numbers, scaling_numbers
 from pigan.report.tables import significant_digits, write_number, write_significant
 
-TABLES = ("speed",)
 PLOTS = ("speed", "roofline", "scaling")
-
-DRAWN = {"speed": draw_speed, "roofline": draw_roofline, "scaling": draw_scaling}
-LABELS = {
-    "speed": "How many times as fast as the plain reference each case is, with its range",
-    "roofline": "Roofline: operations a second over operations a byte, of the plain reference and of pigan",
-    "scaling": "Time of an image as resolution, samples or batch grow",
-}
 BOUNDS = {"compute": "arithmetic", "memory": "memory traffic", "other": "neither"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -45,17 +37,36 @@ class SpeedRow:
     bound: str
 
 
-def write_speed_files(speed: Speed, tables: Path, figures: Path) -> None:
-    """The section's table (CSV) and plots (SVG); a plot of something not measured says so."""
-    speed_table(speed).to_csv(tables / "speed.csv", index=False, lineterminator="\n")
-    for name in PLOTS:
-        DRAWN[name](speed, figures / f"{name}.svg")
+def speed_plots(speed: Speed) -> list[Plot]:
+    """The section's figures; one of something not measured says so."""
+    roofline = roofline_numbers(speed)
+    return [
+        Plot(
+            "speed",
+            "How many times as fast as the plain reference each case is, with its range",
+            speed_table(speed),
+            lambda path, _: draw_speed(speed, path),
+            measured=bool(speed.rows),
+        ),
+        Plot(
+            "roofline",
+            "Roofline: operations a second over operations a byte, of the plain reference and of pigan",
+            roofline,
+            lambda path, _: draw_roofline(speed, path),
+            measured=len(roofline) > 0,
+        ),
+        Plot(
+            "scaling",
+            "Time of an image as resolution, samples or batch grow",
+            scaling_numbers(speed),
+            lambda path, _: draw_scaling(speed, path),
+            measured=bool(speed.scaling),
+        ),
+    ]
 
 
-def speed_section(speed: Speed, figures: Path) -> dict[str, Any]:
-    """What speed.html.jinja shows; `figures` holds what `write_speed_files` drew."""
-    counted = any(row.gflop and row.gbyte and row.reference_gbyte for row in speed.rows)
-    known = {"speed": bool(speed.rows), "roofline": counted, "scaling": bool(speed.scaling)}
+def speed_section(speed: Speed, plots: Mapping[str, Shown]) -> dict[str, Any]:
+    """What speed.html.jinja shows; `plots` as of `shown`, of `speed_plots`."""
     return {
         "sentence": sentence(speed),
         "cases": [(title, size, [_row(row) for row in rows]) for (title, size), rows in by_case(speed.rows).items()],
@@ -75,7 +86,7 @@ def speed_section(speed: Speed, figures: Path) -> dict[str, Any]:
         "date": speed.date,
         "device": speed.device,
         "facts": _facts(speed),
-        "plots": {name: embed.inline_svg(figures / f"{name}.svg", LABELS[name]) for name in PLOTS if known[name]},
+        "plots": plots,
     }
 
 

@@ -76,6 +76,11 @@ def curve_table(collected: Collected) -> pd.DataFrame:
     return table[[*CURVE_COLUMNS, *(name for name in table.columns if name not in CURVE_COLUMNS)]]
 
 
+def snapshot_images(collected: Collected) -> list[int]:
+    """On how many images the snapshots of the runs were measured, rising."""
+    return sorted({int(count) for run in collected.runs for count in (run.curve["images"] if len(run.curve) else ())})
+
+
 def training_table(collected: Collected) -> pd.DataFrame:
     """The logs of all runs, complete or not: training images in `images_seen`, wall time in `seconds`."""
     if not collected.logs:

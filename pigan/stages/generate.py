@@ -13,11 +13,14 @@ from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json
 from pigan.kernels.choose import choose_numerics
+from pigan.latency import appears
 from pigan.runtime import choose_device, device_name, prepare_process, share_among
+from pigan.shortage import advised
 from pigan.synthesis.encoded_poses import write_encoded_poses
 from pigan.synthesis.evaluation_set import write_consistency_views, write_evaluation_set, write_pairs
 from pigan.synthesis.history import write_history
 from pigan.synthesis.inversion import write_inversions
+from pigan.synthesis.mesh_pictures import write_mesh
 from pigan.synthesis.pictures import write_pictures
 from pigan.synthesis.sweeps import write_sweeps
 from pigan.synthesis.video import write_turntable
@@ -38,6 +41,7 @@ class Stopwatch(dict[str, float]):
         return result
 
 
+@advised("rendering", "set generate.resolution, generate.images or generate.inversion.rays lower, or free some memory")
 def generate_stage(
     params: Params, arm: str, seed: int, model: Path, data: Path, out: Path, asked_device: str, gpus: int = 1
 ) -> None:
@@ -49,11 +53,11 @@ def generate_stage(
         PiganError: no checkpoint, or one of another architecture; no prepared data; fewer GPUs than were asked for.
     """
     resolved = params.for_arm(arm)
-    device = choose_device(asked_device)
+    device = choose_device(asked_device, gpus)
     devices = share_among(device, gpus)
     prepare_process(resolved.training.threads)
     checkpoint = model / CHECKPOINT
-    if not checkpoint.exists():
+    if not appears(checkpoint):
         raise PiganError(f"{checkpoint}: no such checkpoint; run `pigan train` for this stage first")
     settings, prepared = resolved.generate, Prepared(data)
     generator = load_generator(checkpoint, resolved, settings.weights, device)
@@ -70,6 +74,7 @@ def generate_stage(
         parts.time("pictures", write_pictures, generator, resolved, folder)
         parts.time("sweeps", write_sweeps, generator, resolved, folder)
         parts.time("turntable", write_turntable, generator, resolved, folder)
+        reasons["mesh"] = parts.time("mesh", write_mesh, generator, resolved, folder)
         seconds = parts["images"]
         write_json(
             folder / "generated.json",

@@ -22,6 +22,7 @@ from pigan.rendering.cameras import POLE, look_at_origin, poses_of
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.render import RayRandomness, Samples, draw_randomness, sample_rays
 from pigan.rendering.volume import composite
+from pigan.training.distributed import ALONE, Ranks
 from pigan.training.memory import Tile, tile_of
 
 # of a pass without gradients, which keeps some 100 bytes a point
@@ -29,18 +30,31 @@ POINTS_A_PASS = 1 << 22
 
 
 class Fakes:
-    """A batch of images to generate: latents, cameras and every random number of their rays, drawn at once."""
+    """A batch of images to generate: latents, cameras and every random number of their rays, drawn at once.
+
+    Of several ranks each draws those of the whole batch, as one device does, and keeps its part: for a moment this
+    takes 4 to 20 bytes for each coarse sample of the batch.
+    """
 
     def __init__(
-        self, params: Params, resolution: int, batch: int, density_noise: float, random: torch.Generator
+        self,
+        params: Params,
+        resolution: int,
+        batch: int,
+        density_noise: float,
+        random: torch.Generator,
+        ranks: Ranks = ALONE,
     ) -> None:
         camera, model, training = params.camera, params.model, params.training
         self.settings = ray_settings(model, camera, model.background)
         self.numerics: Numerics = choose_numerics(training.kernel, training.precision, model, random.device)
-        self.tile: Tile = tile_of(params, resolution, batch, random.device)
-        self.latent = draw_latents(batch, model.z_dim, model.z_distribution, random)
-        self.yaw, self.pitch = poses_of(camera, batch, random)
-        self.randomness: RayRandomness = draw_randomness(batch, resolution**2, self.settings, density_noise, random)
+        self.batch, self.ranks, part = batch, ranks, ranks.part(batch)
+        own = part.stop - part.start
+        self.tile: Tile = tile_of(params, resolution, own, random.device, ranks.local_size)
+        self.latent = draw_latents(batch, model.z_dim, model.z_distribution, random)[part]
+        self.yaw, self.pitch = (angle[part] for angle in poses_of(camera, batch, random))
+        drawn = draw_randomness(batch, resolution**2, self.settings, density_noise, random)
+        self.randomness: RayRandomness = drawn if ranks.alone else drawn.part(part).copy()
         self.radius = camera.radius
         self.pixels = pixel_directions(resolution, camera.fov, camera.align_corners, random.device)
         self._aim()

@@ -15,23 +15,26 @@ from types import FrameType
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
+from pigan.chain.settings import training_settings
 from pigan.config import Params, fingerprint
 from pigan.errors import PiganError
-from pigan.files import write_json
+from pigan.files import atomic_file, explained, flush, write_json
 from pigan.models.generator import Generator
 from pigan.progress import Progress
 from pigan.runtime import device_name, peak_memory_mb
+from pigan.training.board import event_file
 from pigan.training.curriculum import Schedule, schedule
+from pigan.training.deadline import EXIT_CODE, OUT_OF_TIME, Deadline, seconds_left
+from pigan.training.distributed import ALONE, Ranks, same_state
 from pigan.training.snapshots import FOLDER as SNAPSHOTS
 from pigan.training.snapshots import is_due, keep_until, publish, read_snapshots, save_snapshot
-from pigan.training.state import Counters, TrainingState, architecture, describe, load_state, save_state
+from pigan.training.state import TrainingState, architecture, describe, load_state, save_state
 from pigan.training.step import training_step
 
 CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
-# settings that change how training is watched, not what comes out; snapshots do come out
-WATCHING = ("checkpoint_steps", "checkpoint_minutes", "log_steps", "sample_steps")
+# of the state in progress: the one before, and the next one until that takes its name
+PREVIOUS, NEXT = "checkpoint.previous.safetensors", "checkpoint.next.safetensors"
 # with fp16 the gradient scaler skips a step in which these overflow, and tries smaller ones; the log shows null
 SKIPPED_BY_SCALER = ("r1", "grad_norm_d", "grad_norm_g")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -43,11 +46,15 @@ RealImages = Callable[[int, int], RealBatch]
 
 
 class Stopped(Exception):
-    """A signal arrived; the work so far is saved."""
+    """A signal arrived, or the end of the time is near; the work so far is saved."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the checkpoint is saved, run again to go on")
-        self.exit_code = 128 + number
+    def __init__(self, number: int, saved: bool = True) -> None:
+        late = number == OUT_OF_TIME
+        why = "the time limit is near" if late else f"stopped by {signal.Signals(number).name}"
+        what = "the checkpoint is saved" if saved else "no step was done since the last checkpoint"
+        super().__init__(f"{why}; {what}, run again to go on")
+        self.number = number
+        self.exit_code = EXIT_CODE if late else 128 + number
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,8 @@ class Run:
 
 def run_fingerprint(params: Params, run: Run, data_hash: str, init_hash: str) -> str:
     """What a state in progress must share with this run to be continued."""
-    training = params.training.model_dump(exclude=set(WATCHING))
-    stage = params.curriculum.stages[f"r{run.resolution}"]
-    parts = (params.camera, params.model, training, stage, params.dataset.flip, run.seed, run.resolution)
-    return fingerprint(*parts, data_hash, init_hash)
+    settings = training_settings(params.model_dump(), f"r{run.resolution}")
+    return fingerprint(*settings, run.seed, run.resolution, data_hash, init_hash)
 
 
 def train(
@@ -80,35 +85,40 @@ def train(
     real_images: RealImages,
     key: str,
     draw_samples: Callable[[Generator, Path], None],
+    ranks: Ranks = ALONE,
 ) -> None:
     """Trains `run.resolution` from where the work directory stands, or from `run.init`, and writes `run.out`.
 
+    Of several ranks this is what the first one does; the others `follow` it (`pigan.training.follow`).
     Killed at any moment and run again it ends with the same checkpoint and snapshots, bit for bit on the same device.
 
     Raises:
         PiganError: bad starting weights or snapshots, a loss that is not finite, or a disk that is full.
-        Stopped: a signal arrived and the state is saved.
+        Stopped: a signal arrived, or the scheduler's time is nearly over, and the state is saved.
     """
+    deadline = Deadline(seconds_left())
     stage, training = params.curriculum.stages[f"r{run.resolution}"], params.training
     device = next(state.generator.parameters()).device
     # rather refused now than when the weights are trained
     read_snapshots(run.init)
     spent = _resume(params, run, state, key)
+    same_state(ranks, state)
     counters = state.counters
     began = time.monotonic() - spent
     saved_at, saved_step = time.monotonic(), counters.step
     images_per_second, logged = 0.0, (time.monotonic(), counters.step)
     # watching: a line every log_steps in log.jsonl, TensorBoard beside it
     with (
-        _signals() as received,
+        collected_signals() as received,
+        explained(run.work / LOG),
         (run.work / LOG).open("a", encoding="utf-8") as log,
-        SummaryWriter(run.work / "tensorboard", purge_step=counters.global_step) as board,
+        event_file(run.work / "tensorboard", counters.global_step) as board,
         Progress(stage.steps, f"train {run.arm} seed {run.seed} {run.resolution} px", "step", counters.step) as bar,
     ):
         while counters.step < stage.steps:
             values = schedule(training, stage, counters.step, counters.global_step)
             real, pose = real_images(counters.step, stage.batch_size)
-            measured = training_step(state, params, values, real, run.seed, pose)
+            measured = training_step(state, params, values, real, run.seed, pose, ranks, stage.batch_size)
             if counters.step % training.log_steps == 0 or counters.step == stage.steps:
                 now = time.monotonic()
                 images_per_second = (counters.step - logged[1]) * stage.batch_size / max(now - logged[0], 1e-9)
@@ -128,36 +138,48 @@ def train(
             # before the checkpoint: whoever resumes from that finds every snapshot up to it
             if is_due(counters.global_step, training.snapshot_steps):
                 save_snapshot(run.work / SNAPSHOTS, params, state, run.resolution)
+            if deadline.is_near():
+                received.append(OUT_OF_TIME)
+            stop = ranks.agreed(received[0] if received else 0)
             late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
-            if received or late or counters.step - saved_step >= training.checkpoint_steps:
+            if stop or late or counters.step - saved_step >= training.checkpoint_steps:
+                # killed later, TensorBoard goes on from here without a hole
+                board.flush()
                 _save_progress(params, run, state, key, time.monotonic() - began)
                 saved_at, saved_step = time.monotonic(), counters.step
-            if received and counters.step < stage.steps:
-                raise Stopped(received[0])
-    _finish(params, run, state, key, time.monotonic() - began, device)
+            if stop and counters.step < stage.steps:
+                # none is gone before the checkpoint is there
+                ranks.wait()
+                raise Stopped(stop)
+    _finish(params, run, state, key, time.monotonic() - began, device, ranks.size)
+    ranks.wait()
 
 
 def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
-    """Loads the state in progress if it belongs to this run, else the starting weights; returns seconds spent."""
+    """Loads the state in progress if it belongs to this run, else the starting weights; returns seconds spent.
+
+    When the newest checkpoint is damaged or lost, training goes on from the one before it.
+    """
     run.work.mkdir(parents=True, exist_ok=True)
-    progress = run.work / CHECKPOINT
-    if progress.exists():
+    kept = [path for path in (run.work / CHECKPOINT, run.work / PREVIOUS) if path.exists()]
+    while kept:
+        progress = kept.pop(0)
         try:
             description = describe(progress)
-            counters = Counters(**description["counters"])
             if description.get("key") != key:
-                print(f"{progress}: belongs to other params, data or starting weights; starting afresh", flush=True)
-            elif not keep_until(run.work / SNAPSHOTS, counters, params.training.snapshot_steps):
-                print(f"{run.work / SNAPSHOTS}: a snapshot is missing; starting afresh", flush=True)
-            else:
-                load_state(progress, state, params)
-                _cut_log(run.work / LOG, state.counters.step)
-                print(
-                    f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True
-                )
-                return float(description["seconds"])
+                # so does the one before
+                while kept:
+                    kept.pop().unlink()
+                raise PiganError(f"{progress}: belongs to other params, data or starting weights")
+            load_state(progress, state, params)
+            if not keep_until(run.work / SNAPSHOTS, state.counters, params.training.snapshot_steps):
+                raise PiganError(f"{run.work / SNAPSHOTS}: a snapshot is missing")
+            _cut_log(run.work / LOG, state.counters.step)
+            print(f"resuming {run.arm} seed {run.seed} {run.resolution} px at step {state.counters.step}", flush=True)
+            return float(description["seconds"])
         except PiganError as error:
-            print(f"{error}; starting afresh", flush=True)
+            print(f"{error}; {'trying the checkpoint before it' if kept else 'starting afresh'}", flush=True)
+        # or it would take the place of the good one when the next is saved
         progress.unlink()
     (run.work / LOG).unlink(missing_ok=True)
     shutil.rmtree(run.work / SNAPSHOTS, ignore_errors=True)
@@ -167,19 +189,28 @@ def _resume(params: Params, run: Run, state: TrainingState, key: str) -> float:
 
 
 def _save_progress(params: Params, run: Run, state: TrainingState, key: str, seconds: float) -> None:
-    about = {"architecture": architecture(params), "key": key, "seconds": seconds}
-    save_state(run.work / CHECKPOINT, state, about)
+    """Saves the state in progress and keeps the one before; killed at any moment, one of them is whole."""
+    about = {"architecture": architecture(params), "key": key, "seconds": max(seconds, 0.0)}
+    # a machine that loses its power must not lose what was logged up to the checkpoint
+    flush(run.work / LOG)
+    save_state(run.work / NEXT, state, about)
+    if (run.work / CHECKPOINT).exists():
+        os.replace(run.work / CHECKPOINT, run.work / PREVIOUS)
+    os.replace(run.work / NEXT, run.work / CHECKPOINT)
 
 
-def _finish(params: Params, run: Run, state: TrainingState, key: str, seconds: float, device: torch.device) -> None:
+def _finish(
+    params: Params, run: Run, state: TrainingState, key: str, seconds: float, device: torch.device, devices: int
+) -> None:
     """Writes the declared outputs, the checkpoint last, and clears the state in progress."""
     run.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run.work / LOG, run.out / f".{LOG}")
-    os.replace(run.out / f".{LOG}", run.out / LOG)
-    write_state_json(params, run.arm, run.seed, run.resolution, run.out, state, key, seconds, device)
+    with atomic_file(run.out / LOG) as temporary:
+        shutil.copyfile(run.work / LOG, temporary)
+    write_state_json(params, run.arm, run.seed, run.resolution, run.out, state, key, seconds, device, devices)
     publish(run.out, run.init, run.work / SNAPSHOTS)
     save_checkpoint(run.out / CHECKPOINT, params, state)
-    (run.work / CHECKPOINT).unlink(missing_ok=True)
+    for name in (CHECKPOINT, PREVIOUS, NEXT):
+        (run.work / name).unlink(missing_ok=True)
     shutil.rmtree(run.work / SNAPSHOTS, ignore_errors=True)
 
 
@@ -198,6 +229,7 @@ def write_state_json(
     key: str,
     seconds: float,
     device: torch.device,
+    devices: int = 1,
 ) -> None:
     """state.json: what people and the report want to know of a checkpoint."""
     sizes = {name: sum(p.numel() for p in module.parameters()) for name, module in state.modules().items()}
@@ -208,9 +240,10 @@ def write_state_json(
             "seed": seed,
             "resolution": resolution,
             **vars(state.counters),
-            "seconds": round(seconds, 3),
+            "seconds": round(max(seconds, 0.0), 3),
             "parameters": {name: sizes[name] for name in ("generator", "discriminator")},
             "device": device_name(device),
+            "devices": devices,
             "threads": params.training.threads,
             "torch": torch.__version__,
             "peak_memory_mb": round(peak_memory_mb(device), 1),
@@ -245,7 +278,8 @@ def _log_line(
         "seed": run.seed,
         "resolution": run.resolution,
         **vars(state.counters),
-        "seconds": round(seconds, 3),
+        # a clock that was set back
+        "seconds": round(max(seconds, 0.0), 3),
         "images_per_second": round(images_per_second, 3),
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
         **values._asdict(),
@@ -254,14 +288,21 @@ def _log_line(
 
 def _cut_log(path: Path, step: int) -> None:
     """Drops log lines of steps after the checkpoint that training goes on from."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    # the last line may be cut off in the middle
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    path.write_text("".join(kept), encoding="utf-8")
+    kept = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else [], start=1):
+        # behind the last end of a line is what was cut off in the middle
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + b"\n")
+        except (ValueError, KeyError, TypeError):
+            # no reason to train anew
+            print(f"{path}: line {number} is damaged and left out", flush=True)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"".join(kept))
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def collected_signals() -> Iterator[list[int]]:
     """Collects SIGTERM, SIGINT and SIGUSR1 instead of dying of them."""
     received: list[int] = []
 

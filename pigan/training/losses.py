@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pigan.models.discriminator import Judgement
-from pigan.models.patchpose import place_of
+from pigan.models.patchpose import at_least_single, place_of
 from pigan.sections import Adversarial
 
 
@@ -22,7 +22,7 @@ def r1_penalty(
 ) -> Float[Tensor, ""]:
     """E ||grad_x D(x)||^2 on real images; `scale` keeps 16-bit gradients from vanishing and is divided out."""
     (gradient,) = torch.autograd.grad(scale * logits.sum(), images, create_graph=True)
-    return (gradient.float() / scale).square().flatten(1).sum(1).mean()
+    return (at_least_single(gradient) / scale).square().flatten(1).sum(1).mean()
 
 
 def top_fraction(logits: Float[Tensor, "batch"], fraction: float) -> Float[Tensor, "batch"]:
@@ -40,7 +40,8 @@ def generator_loss(
     The second is the min-max game as it is written (arXiv 1406.2661, equation 1): its gradient fades where the
     discriminator is sure.
     """
-    loss = -functional.softplus(fake.float()) if adversarial == "log" else functional.softplus(-fake.float())
+    fake = at_least_single(fake)
+    loss = -functional.softplus(fake) if adversarial == "log" else functional.softplus(-fake)
     return (loss * weights).sum()
 
 
@@ -58,9 +59,9 @@ def identity_loss(
     """
     total = judged.logit.new_zeros((), dtype=torch.float32)
     if latent_weight and judged.latent is not None:
-        total = total + latent_weight * functional.mse_loss(judged.latent.float(), latent)
+        total = total + latent_weight * functional.mse_loss(at_least_single(judged.latent), latent)
     if pose_weight and judged.place is not None:
-        total = total + pose_weight * functional.mse_loss(judged.place.float(), place_of(pose))
+        total = total + pose_weight * functional.mse_loss(at_least_single(judged.place), place_of(pose))
     elif pose_weight and judged.pose is not None:
-        total = total + pose_weight * functional.mse_loss(judged.pose.float(), pose)
+        total = total + pose_weight * functional.mse_loss(at_least_single(judged.pose), pose)
     return total

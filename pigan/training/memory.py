@@ -42,14 +42,16 @@ class Tile(NamedTuple):
     """Every tile is of this shape, for compiled code; else the last one ends where the points do."""
 
 
-def tile_of(params: Params, resolution: int, batch: int, device: torch.device) -> Tile:
+def tile_of(params: Params, resolution: int, batch: int, device: torch.device, processes: int = 1) -> Tile:
     """Tiles that keep the device busy and a training step within the memory limit; alike machines take alike tiles.
+
+    `batch` is the process's own; `processes` share the machine.
 
     Raises:
         PiganError: the limit is too low for anything.
     """
     numerics = _numerics(params, device)
-    without, limit = _without_tiles(params, resolution, batch, numerics), limit_bytes(params, device)
+    without, limit = _without_tiles(params, resolution, batch, numerics), limit_bytes(params, device, processes)
     a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * _passed_on(params.model)
     room = (limit - without) // a_point
     busy = CPU_POINTS if device.type == "cpu" else GPU_POINTS
@@ -77,13 +79,13 @@ def samples_of(params: Params, resolution: int) -> int:
     return resolution**2 * params.model.samples * (2 if params.model.hierarchical else 1)
 
 
-def limit_bytes(params: Params, device: torch.device) -> int:
-    """What the params allow, or a share of the memory of the GPU or the machine."""
+def limit_bytes(params: Params, device: torch.device, processes: int = 1) -> int:
+    """What the params allow a process, or a share of the memory of its GPU, or of a machine that `processes` share."""
     if params.training.memory_limit_gb is not None:
         return int(params.training.memory_limit_gb * GB)
     if device.type == "cuda":
         return int(SHARE * torch.cuda.get_device_properties(device).total_memory)
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / processes)
 
 
 def point_bytes(params: Params, numerics: Numerics) -> int:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, write_json
-from pigan.training.state import Counters, TrainingState, architecture, describe, write_tensors
+from pigan.latency import appears
+from pigan.training.state import Counters, TrainingState, architecture, read_tensors, write_tensors
 
 FOLDER, INDEX = "snapshots", "index.json"
 
@@ -61,14 +62,14 @@ def read_snapshots(stage: Path) -> list[Snapshot]:
         PiganError: the index or one of its files is missing or broken.
     """
     folder = stage / FOLDER
-    if not folder.is_dir():
+    if not appears(folder):
         return []
     try:
         snapshots = [Snapshot(**entry) for entry in read_json(folder / INDEX)["snapshots"]]
     except (KeyError, TypeError) as error:
         raise PiganError(f"{folder / INDEX}: no index of snapshots ({error}); run its stage again") from None
     for snapshot in snapshots:
-        if not (folder / snapshot.file).is_file():
+        if not appears(folder / snapshot.file):
             raise PiganError(f"{folder / snapshot.file}: no such file, though {INDEX} lists it; run its stage again")
     return snapshots
 
@@ -89,7 +90,7 @@ def publish(out: Path, before: Path | None = None, work: Path | None = None) -> 
 
 
 def _described(path: Path) -> Snapshot:
-    about = describe(path)
+    about, _ = read_tensors(path)
     counters = Counters(**about["counters"])
     return Snapshot(counters.global_step, counters.images_seen, about["resolution"], path.name)
 

@@ -1,7 +1,13 @@
-"""Everything that training changes, and how it is written to and read from one safetensors file."""
+"""Everything that training changes, and how it is written to and read from one safetensors file.
 
+The file's description holds a SHA-256 of itself and of the tensors, which every reading of them checks.
+"""
+
+import contextlib
 import copy
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +24,8 @@ from pigan.kernels.choose import choose_dtype
 from pigan.models.discriminator import Discriminator
 from pigan.models.generator import Generator
 
-FORMAT = 1
+FORMAT = 2
+SEAL = "sha256"
 ADAM_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -107,7 +114,7 @@ def save_state(path: Path, state: TrainingState, about: dict[str, Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Writes tensors and a description that `describe` reads, atomically; the same ones give the same bytes.
+    """Writes tensors, a description that `describe` reads and a hash of both, atomically; same ones, same bytes.
 
     Raises:
         PiganError: a tensor is not finite, the disk is full, or no permission.
@@ -115,51 +122,85 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
     broken = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
     if broken:
         raise PiganError(f"{path}: not saved, {broken} is not finite; lower the learning rates or use fp32")
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     description = {"format": FORMAT, **about}
+    sealed = {SEAL: content_sha256(description, plain), **description}
     # one key: the order of several would differ from run to run
-    data = save({name: value.contiguous() for name, value in tensors.items()}, {"pigan": json.dumps(description)})
+    data = save(plain, {"pigan": json.dumps(sealed)})
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
+def content_sha256(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """SHA-256 (hex) of a description and of names, types, shapes and bytes of tensors on the CPU."""
+    digest = hashlib.sha256(json.dumps(description).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def describe(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, without reading its tensors.
+    """What a checkpoint says of itself, without reading its tensors; its hash is not checked.
 
     Raises:
         PiganError: missing, damaged, or not written by pigan.
     """
-    try:
-        with safe_open(path, framework="pt") as handle:
-            description = json.loads((handle.metadata() or {})["pigan"])
-    except FileNotFoundError:
-        raise PiganError(f"{path}: no such checkpoint; run the stage that writes it first") from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise PiganError(f"{path}: no checkpoint of pigan ({error}); delete it and run its stage again") from None
-    if description.get("format") != FORMAT:
-        raise PiganError(f"{path}: format {description.get('format')}, this pigan reads format {FORMAT}; train again")
-    return dict(description)
+    with _opened(path) as handle:
+        description, _ = _description(path, handle)
+    return description
 
 
 def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, Any]:
-    """Fills `state` from a checkpoint and returns the checkpoint's description.
+    """Makes `state` that of a checkpoint and returns the checkpoint's description.
 
     Raises:
-        PiganError: missing, damaged, or made with another architecture.
+        PiganError: missing, damaged, or made with another architecture; `state` is then of no use.
     """
-    description = describe(path)
+    description, tensors = read_tensors(path)
     check_architecture(path, description, params)
-    tensors = _read(path, "")
     for prefix, module in state.modules().items():
-        module.load_state_dict(_below(tensors, prefix))
+        _fill(path, module, tensors, prefix)
     for prefix, (optimizer, module) in state.optimizers().items():
         moments = _below(tensors, prefix)
+        # those of another checkpoint, which this one may be loaded after
+        optimizer.state.clear()
         for name, parameter in module.named_parameters():
             if f"{name}.exp_avg" in moments:
-                on_device = {moment: moments[f"{name}.{moment}"].to(parameter.device) for moment in ADAM_MOMENTS}
-                optimizer.state[parameter] = on_device
-    state.counters = Counters(**description["counters"])
-    state.scaler.load_state_dict(description["scaler"])
+                optimizer.state[parameter] = _moments(path, moments, name, parameter)
+    try:
+        state.counters = Counters(**{key: int(value) for key, value in description["counters"].items()})
+        # empty where it was saved without one, as the first weights are
+        if description["scaler"]:
+            state.scaler.load_state_dict(description["scaler"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"its counters or scaler are wrong: {error}") from None
     return description
+
+
+def load_weights(path: Path, state: TrainingState, params: Params) -> None:
+    """Makes the networks of `state` those of a finished model that training starts from.
+
+    Where it lacks weights of the generator (`pigan export`), others of it take their place; a discriminator that it
+    lacks (`pigan import-checkpoint`) stays as it is, and then may be of any kind.
+
+    Raises:
+        PiganError: missing, damaged, or made with another architecture; `state` is then of no use.
+    """
+    description, tensors = read_tensors(path)
+    there = {prefix: below for prefix in state.modules() if (below := _below(tensors, prefix))}
+    own = description.get("architecture", {})
+    if "discriminator" not in there:
+        free = {k: v for k, v in architecture(params).items() if "discriminator" in k or k == "top_resolution"}
+        description["architecture"] = {**own, **free}
+    check_architecture(path, description, params)
+    if "discriminator" in there:
+        _fill(path, state.discriminator, tensors, "discriminator")
+    for prefix, module in (("generator", state.generator), ("ema", state.ema), ("ema_slow", state.ema_slow)):
+        found = next((other for other in (prefix, "ema", "ema_slow", "generator") if other in there), prefix)
+        _fill(path, module, tensors, found)
+    state.counters = Counters(global_step=description.get("counters", {}).get("global_step", 0))
 
 
 def load_generator(path: Path, params: Params, weights: str, device: torch.device) -> Generator:
@@ -168,9 +209,10 @@ def load_generator(path: Path, params: Params, weights: str, device: torch.devic
     Raises:
         PiganError: missing, damaged, or made with another architecture.
     """
-    check_architecture(path, describe(path), params)
+    description, tensors = read_tensors(path)
+    check_architecture(path, description, params)
     generator = Generator(params.model)
-    generator.load_state_dict(_read(path, "generator" if weights == "raw" else weights))
+    _fill(path, generator, tensors, "generator" if weights == "raw" else weights)
     return generator.to(device).requires_grad_(False)
 
 
@@ -180,11 +222,26 @@ def load_discriminator(path: Path, params: Params, device: torch.device) -> Disc
     Raises:
         PiganError: missing, damaged, or made with another architecture.
     """
-    check_architecture(path, describe(path), params)
+    description, tensors = read_tensors(path)
+    check_architecture(path, description, params)
     top = params.curriculum.order[-1].resolution
     discriminator = Discriminator(params.model.discriminator, params.model.z_dim, top)
-    discriminator.load_state_dict(_read(path, "discriminator"))
+    _fill(path, discriminator, tensors, "discriminator")
     return discriminator.to(device).requires_grad_(False)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and all tensors of a checkpoint, whose hash was checked.
+
+    Raises:
+        PiganError: missing, damaged, or not written by pigan.
+    """
+    with _opened(path) as handle:
+        description, seal = _description(path, handle)
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
+    if content_sha256(description, tensors) != seal:
+        raise _damaged(path, "its content is not that of its SHA-256")
+    return description, tensors
 
 
 def check_architecture(path: Path, description: dict[str, Any], params: Params) -> None:
@@ -209,12 +266,56 @@ def architecture(params: Params) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, prefix: str) -> dict[str, Tensor]:
-    """The tensors below `prefix`, which their names lose."""
-    with safe_open(path, framework="pt") as handle:
-        start = f"{prefix}." if prefix else ""
-        names = [name for name in handle.keys() if name.startswith(start)]  # noqa: SIM118 (no mapping)
-        return {name.removeprefix(start): handle.get_tensor(name) for name in names}
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, opened by safetensors."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            yield handle
+    except FileNotFoundError:
+        raise PiganError(f"{path}: no such checkpoint; run the stage that writes it first") from None
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _description(path: Path, handle: Any) -> tuple[dict[str, Any], str]:
+    """What an opened file says of itself, and its hash."""
+    text = (handle.metadata() or {}).get("pigan")
+    if text is None:
+        raise _damaged(path, "it has no description")
+    description = json.loads(text)
+    if not isinstance(description, dict):
+        raise _damaged(path, "its description is no object")
+    if description.get("format") != FORMAT:
+        raise PiganError(f"{path}: format {description.get('format')}, this pigan reads format {FORMAT}; train again")
+    # written otherwise it may mean the same, but nothing here wrote it
+    if json.dumps(description) != text:
+        raise _damaged(path, "its description was changed")
+    return description, str(description.pop(SEAL, None))
+
+
+def _damaged(path: Path, how: str) -> PiganError:
+    return PiganError(f"{path}: damaged, or no checkpoint of pigan ({how}); delete it and run its stage again")
+
+
+def _fill(path: Path, module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Gives `module` the weights below `prefix`."""
+    try:
+        module.load_state_dict(_below(tensors, prefix))
+    except RuntimeError as error:
+        told = " ".join(str(error).split())
+        raise PiganError(f"{path}: holds other weights of {prefix} than its architecture has ({told})") from None
+
+
+def _moments(path: Path, tensors: dict[str, Tensor], name: str, parameter: Tensor) -> dict[str, Tensor]:
+    """Adam's moments of a parameter on its device; its kernels would not look whether they fit."""
+    found = {}
+    for moment in ADAM_MOMENTS:
+        value, shape = tensors.get(f"{name}.{moment}"), torch.Size([]) if moment == "step" else parameter.shape
+        if value is None or value.shape != shape or value.dtype != torch.float32:
+            raise _damaged(path, f"Adam's {moment} of {name} does not fit")
+        found[moment] = value.to(parameter.device)
+    return found
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,9 +16,11 @@ from pigan.config import Params
 from pigan.kernels.choose import choose_dtype
 from pigan.kernels.compiled import compiled
 from pigan.models.discriminator import Discriminator, Judgement
+from pigan.models.patchpose import at_least_single
 from pigan.rendering.render import as_images
 from pigan.runtime import generator_for
 from pigan.training.curriculum import Schedule
+from pigan.training.distributed import ALONE, Ranks, add_parts
 from pigan.training.ema import update_ema
 from pigan.training.fakes import Fakes
 from pigan.training.losses import (
@@ -49,21 +51,22 @@ def training_step(
     real: Float[Tensor, "batch 3 side side"],
     seed: int,
     real_pose: Float[Tensor, "batch 2"] | None = None,
+    ranks: Ranks = ALONE,
+    batch: int | None = None,
 ) -> dict[str, Tensor]:
     """Changes `state` by one step on `real` images (-1..1) and returns what was measured, still on the device.
 
     `real_pose` is pitch and yaw (radians) of their cameras; None: the discriminator's encoder tells them, where they
-    are asked for.
+    are asked for. Of several ranks each has its part of `batch` images (None: these are all), and all end up with the
+    same state and measurements, those of the batch.
     """
     device, step = real.device, state.counters.global_step
-    batch, resolution = len(real), real.shape[-1]
+    batch, resolution = batch or len(real), real.shape[-1]
     _set_rates(state.optimizer_generator, values.lr_generator)
     _set_rates(state.optimizer_discriminator, values.lr_discriminator)
     # a stream of its own for every step and network: nothing to save for an exact resume
-    fakes = [
-        Fakes(params, resolution, batch, values.density_noise, generator_for(device, seed, "train", step, network))
-        for network in ("discriminator", "generator")
-    ]
+    streams = [generator_for(device, seed, "train", step, network) for network in ("discriminator", "generator")]
+    fakes = [Fakes(params, resolution, batch, values.density_noise, random, ranks) for random in streams]
     originals = None
     if params.training.reconstruction_weight > 0:
         originals = Originals(real, real_pose, generator_for(device, seed, "train", step, "reconstruction"))
@@ -88,6 +91,7 @@ def discriminator_step(
 ) -> dict[str, Tensor]:
     """One update of the discriminator, with R1 on the real images."""
     training, judge = params.training, state.discriminator
+    share = functools.partial(fakes.ranks.share, batch=fakes.batch)
     fake = as_images(fakes.colours(fakes.samples(state.generator)))
     real = real.detach().requires_grad_(training.r1_weight > 0)
     fade = _fade(values, real.device)
@@ -95,23 +99,23 @@ def discriminator_step(
         # R1 differentiates twice, which compiled code cannot
         judged_real = judge(_laid_out(real), fade, real_pose)
         judged_fake = _judging(params)(judge, _laid_out(fake), fade, fakes.pose)
-    loss = discriminator_loss(judged_real.logit.float(), judged_fake.logit.float())
+    loss = share(discriminator_loss(at_least_single(judged_real.logit), at_least_single(judged_fake.logit)))
     penalty = torch.zeros((), device=real.device)
     if training.r1_weight > 0:
         # the scale as a tensor: asking for its value would wait for the device
         scale = state.scaler.scale(torch.ones((), device=real.device))
-        penalty = r1_penalty(judged_real.logit.float(), real, scale)
-    identity = identity_loss(judged_fake, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight)
+        penalty = share(r1_penalty(at_least_single(judged_real.logit), real, scale))
+    identity = share(identity_loss(judged_fake, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight))
     state.optimizer_discriminator.zero_grad(set_to_none=True)
     state.scaler.scale(loss + 0.5 * training.r1_weight * penalty + identity).backward()
-    norm = _update(state, state.optimizer_discriminator, judge, training.grad_clip)
-    return {
+    measured = {
         "loss_d": loss.detach(),
         "r1": penalty.detach(),
-        "score_real": judged_real.logit.detach().float().mean(),
-        "score_fake": judged_fake.logit.detach().float().mean(),
-        "grad_norm_d": norm,
+        "score_real": share(at_least_single(judged_real.logit.detach()).mean()),
+        "score_fake": share(at_least_single(judged_fake.logit.detach()).mean()),
     }
+    measured = add_parts(fakes.ranks, judge, measured)
+    return measured | {"grad_norm_d": _update(state, state.optimizer_discriminator, judge, training.grad_clip)}
 
 
 def generator_step(
@@ -121,7 +125,8 @@ def generator_step(
     state.optimizer_generator.zero_grad(set_to_none=True)
     measured = _adversarial(state, params, values, fakes)
     if originals is not None:
-        measured["loss_reconstruction"] = _reconstruction(state, params, values, originals)
+        measured["loss_reconstruction"] = _reconstruction(state, params, values, originals, fakes.batch, fakes.ranks)
+    measured = add_parts(fakes.ranks, state.generator, measured)
     norm = _update(state, state.optimizer_generator, state.generator, params.training.grad_clip)
     return measured | {"grad_norm_g": norm}
 
@@ -137,14 +142,20 @@ def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: 
         images, fade = _laid_out(as_images(fakes.colours(samples))), _fade(values, rgb.device)
         judged = _judging(params)(judge, images, fade, fakes.pose)
     judge.requires_grad_(True)
-    loss = generator_loss(judged.logit, top_fraction(judged.logit, values.topk), training.adversarial)
+    # the best of the whole batch
+    ranks, batch = fakes.ranks, fakes.batch
+    best = top_fraction(ranks.gathered(judged.logit, batch), values.topk)[ranks.part(batch)]
+    loss = generator_loss(judged.logit, best, training.adversarial)
     identity = identity_loss(judged, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight)
+    identity = ranks.share(identity, batch)
     towards = torch.autograd.grad(state.scaler.scale(loss + identity), (rgb, density))
     fakes.backward(generator, samples.depths, *towards)
     return {"loss_g": loss.detach(), "loss_pose": identity.detach()}
 
 
-def _reconstruction(state: TrainingState, params: Params, values: Schedule, originals: Originals) -> Tensor:
+def _reconstruction(
+    state: TrainingState, params: Params, values: Schedule, originals: Originals, batch: int, ranks: Ranks
+) -> Tensor:
     """Adds the weighted gradients of the squared error of real images, encoded and rendered again; returns the error.
 
     Latents, and poses that are not known, are what the discriminator's encoder sees in the images. It does not learn
@@ -156,11 +167,11 @@ def _reconstruction(state: TrainingState, params: Params, values: Schedule, orig
         judged = _judging(params)(state.discriminator, _laid_out(real), _fade(values, real.device), pose)
     assert judged.latent is not None and judged.pose is not None
     # with noise on the density, as always: where nothing is dense yet there is no gradient without it
-    drawn = Fakes(params, real.shape[-1], len(real), values.density_noise, originals.random)
-    again = drawn.of(judged.latent.float(), judged.pose.float() if pose is None else pose)
+    drawn = Fakes(params, real.shape[-1], batch, values.density_noise, originals.random, ranks)
+    again = drawn.of(at_least_single(judged.latent), at_least_single(judged.pose) if pose is None else pose)
     samples = again.samples(state.generator)
     rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-    error = functional.mse_loss(as_images(again.colours(samples)), real)
+    error = ranks.share(functional.mse_loss(as_images(again.colours(samples)), real), batch)
     weighted = state.scaler.scale(params.training.reconstruction_weight * error)
     again.backward(state.generator, samples.depths, *torch.autograd.grad(weighted, (rgb, density)))
     return error.detach()

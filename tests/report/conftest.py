@@ -10,11 +10,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 from ruamel.yaml import YAML
 
 from pigan.config import Params, fingerprint, merge, parse
 from pigan.report.speed import Estimate, Machine, Row, ScalingPoint, Speed, Times, write_speed
+from pigan.synthesis.meshing.formats import as_trimesh, save_mesh
+from pigan.synthesis.meshing.measure import vertex_normals
+from pigan.synthesis.meshing.surface import Surface
 
 QUALITY = {"baseline": 0.0, "concat": 0.35, "relu-pe": 0.8, "no-growing": 0.2}
 SHAPE = np.array([0.8, 0.4, 0.5])
@@ -83,11 +87,24 @@ def write_generated(folder: Path, arm: str, seed: int, side: int) -> None:
     grid_of([[blob(colours[1], yaw, pitch, side)[0] for yaw in yaws] for pitch in pitches]).save(
         folder / "explorer.jpg"
     )
+    write_mesh(folder, colours[1])
     explorer = {"pitches": pitches.tolist(), "yaws": yaws.tolist(), "tile": side}
     (folder / "explorer.json").write_text(json.dumps(explorer))
     info = {"arm": arm, "seed": seed, "checkpoint_sha256": f"{len(arm):02x}{seed:02x}" * 16, "weights": "ema"}
     info |= {"truncation": 1.0, "images": 512, "resolution": 32, "seconds": 21.4, "images_per_second": 23.9}
     (folder / "generated.json").write_text(json.dumps(info | {"device": "cpu", "torch": "2.15.0"}))
+
+
+def write_mesh(folder: Path, colour: np.ndarray) -> None:
+    """mesh.glb, .json and .png of the ellipsoid."""
+    shape = trimesh.creation.icosphere(3, 0.25)
+    surface = Surface(np.asarray(shape.vertices * SHAPE), np.asarray(shape.faces, np.int32))
+    colours = np.tile(np.float32(colour), (len(surface.vertices), 1))
+    save_mesh(as_trimesh(surface, vertex_normals(surface), colours), folder / "mesh.glb")
+    told = {"vertices": len(surface.vertices), "faces": len(surface.faces), "watertight": True, "cut": False}
+    told |= {"level": 12.25, "resolution": 96}
+    (folder / "mesh.json").write_text(json.dumps(told))
+    grid_of([[blob(colour, yaw, 1.1, 16)[part] for part in (0, 0, 2)] for yaw in (0.5, 3.6)]).save(folder / "mesh.png")
 
 
 def write_training(params: Params, folder: Path, arm: str, seed: int) -> None:
@@ -320,6 +337,7 @@ def demo_params(changes: dict[str, Any]) -> Params:
     values = YAML(typ="safe", pure=True).load(text)
     # numbers that the tests add up, whatever the demo itself trains
     values["curriculum"]["stages"]["r16"]["steps"], values["curriculum"]["stages"]["r32"]["steps"] = 900, 500
+    values["seeds"] = [0]
     values["arms"] = {
         "baseline": {},
         "relu-pe": {"model": {"field": "relu-pe"}},

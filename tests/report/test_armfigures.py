@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pigan.config import Params
-from pigan.report.armfigures import draw_by_arm, draw_precision_recall
+from pigan.report.armfigures import by_arm_numbers, draw_by_arm, draw_precision_recall, precision_recall_numbers
 from pigan.report.collect import Collected, collect
 from pigan.report.figures import arm_styles
 from pigan.report.metrics import DEPTH_PLOT, metrics_of
@@ -29,13 +29,14 @@ def by_arm(collected: Collected, keys: Sequence[str], path: Path, intervals: boo
     metrics = [metric for metric in metrics_of(collected) if metric.key in keys]
     styles = arm_styles(list(collected.params.arms), "baseline")
     table = intervals_table(collected)
-    draw_by_arm(path, metrics, metrics_table(collected), styles, table if intervals else table.iloc[:0])
+    numbers = by_arm_numbers(metrics, metrics_table(collected), table if intervals else table.iloc[:0])
+    draw_by_arm(path, numbers, metrics, styles)
     return path.read_text(encoding="utf-8")
 
 
 def along_training(collected: Collected, curve: pd.DataFrame, path: Path) -> str:
     styles = arm_styles(list(collected.params.arms), "baseline")
-    draw_curve(path, "efficientnet_lite0", curve, training_table(collected), styles)
+    draw_curve(path, curve, "efficientnet_lite0", training_table(collected), styles)
     return path.read_text(encoding="utf-8")
 
 
@@ -63,9 +64,8 @@ def test_rows_say_how_many_seeds_they_stand_on(
     assert text.count("no value") == 1
     # an arm of one seed has no whisker among others of several: the interval within its run says something else
     assert text == by_arm(collected, [FID], tmp_path / "bare.svg", intervals=False)
-    draw_precision_recall(
-        tmp_path / "pr.svg", "efficientnet_lite0", metrics_table(collected), arm_styles(list(params.arms), "baseline")
-    )
+    numbers = precision_recall_numbers("efficientnet_lite0", metrics_table(collected))
+    draw_precision_recall(tmp_path / "pr.svg", numbers, arm_styles(list(params.arms), "baseline"))
     text = (tmp_path / "pr.svg").read_text(encoding="utf-8")
     assert "concat (one seed)" in text and "relu-pe" not in text
 
@@ -75,7 +75,8 @@ def test_whisker_is_the_interval_over_seeds(collected: Collected, tmp_path: Path
     twice = pd.concat([table, table.assign(seed=1, **{FID: table[FID] + 200.0})], ignore_index=True)
     metrics = [metric for metric in metrics_of(collected) if metric.key == FID]
     styles = arm_styles(list(collected.params.arms), "baseline")
-    draw_by_arm(tmp_path / "fid.svg", metrics, twice, styles, intervals_table(collected))
+    numbers = by_arm_numbers(metrics, twice, intervals_table(collected))
+    draw_by_arm(tmp_path / "fid.svg", numbers, metrics, styles)
     text = (tmp_path / "fid.svg").read_text(encoding="utf-8")
     # 12.7 times 100 on both sides of the mean of the two
     assert ">1000<" in text and "−1000" in text

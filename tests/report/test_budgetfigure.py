@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pigan.config import Params
-from pigan.report.budgetfigure import apart, draw_budget
+from pigan.report.budgetfigure import apart, budget_numbers, draw_budget
 from pigan.report.collect import collect
 from pigan.report.figures import arm_styles
 from pigan.report.tables import metrics_table
@@ -19,7 +19,7 @@ Tree = Callable[[Params], tuple[Path, Path]]
 
 
 def drawn(table: pd.DataFrame, arms: list[str], path: Path) -> str:
-    draw_budget(path, "efficientnet_lite0", table, arm_styles(arms, arms[0]))
+    draw_budget(path, budget_numbers("efficientnet_lite0", table), arm_styles(arms, arms[0]))
     return path.read_text(encoding="utf-8")
 
 

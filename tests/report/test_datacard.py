@@ -14,8 +14,9 @@ from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.report.collect import DatasetCard, read_card
-from pigan.report.datacard import TABLES, fact_rows, make_datacard, reject_reasons, write_data
+from pigan.report.datacard import TABLES, data_plots, fact_rows, make_datacard, reject_reasons, write_tables
 from pigan.report.datafigures import depth_table, mean_pose, pose_table
+from pigan.report.plots import write_plots
 
 Tree = Callable[[Params], tuple[Path, Path]]
 
@@ -43,7 +44,8 @@ def test_page_is_whole_and_asks_for_nothing(data: Path, tmp_path: Path) -> None:
     assert list(out.parent.iterdir()) == [out]
     assert "http://" not in page
     assert "https://" not in page
-    assert page.count("<svg") == 2
+    # a page that stands alone has no files to link to
+    assert page.count("<svg") == 2 and "<a " not in page
     assert "Made-up &lt;cars&gt;." in page
     assert "Somebody &amp; others, 2020" in page
     assert "images/&lt;b&gt;.png" in page
@@ -84,10 +86,10 @@ def test_without_cameras_and_depth_there_is_no_plot(data: Path, tmp_path: Path) 
     page = make_datacard(data, tmp_path / "card.html").read_text(encoding="utf-8")
     assert "<svg" not in page
     assert "none found" in page
-    write_data(read_card(data), Prepared(data), tmp_path, tmp_path)
+    write_plots(data_plots(read_card(data), Prepared(data)), tmp_path)
     for name in ("data_poses", "data_depth"):
-        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == 0
-        assert "not measured" in (tmp_path / f"{name}.svg").read_text()
+        assert len(pd.read_csv(tmp_path / "tables" / f"{name}.csv")) == 0
+        assert "not measured" in (tmp_path / "figures" / f"{name}.svg").read_text()
 
 
 def test_cameras_without_depth_have_one_plot(data: Path, tmp_path: Path) -> None:
@@ -102,8 +104,10 @@ def test_cameras_without_depth_have_one_plot(data: Path, tmp_path: Path) -> None
 
 def test_tables_hold_what_the_page_shows(data: Path, tmp_path: Path) -> None:
     card = read_card(data)
-    write_data(card, Prepared(data), tmp_path, tmp_path)
-    tables = {name: pd.read_csv(tmp_path / f"{name}.csv") for name in TABLES}
+    write_plots(data_plots(card, Prepared(data)), tmp_path)
+    write_tables(card, Prepared(data), tmp_path / "tables")
+    names = [*TABLES, "data_poses", "data_depth"]
+    tables = {name: pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in names}
     assert list(tables["data_rejects"]["file"]) == [reject.file for reject in card.rejected]
     assert list(tables["data_duplicates"]["image"]) == [0, 1, 2, 3, 5]
     assert tables["data_duplicates"]["file"][3] == "images/00003.png"

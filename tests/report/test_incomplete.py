@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from pigan.cli import app
 from pigan.config import Params
 from pigan.report.collect import Collected, Run, collect
-from pigan.report.incomplete import Incomplete, last_line
+from pigan.report.incomplete import Incomplete
 from pigan.report.page import make_report, report_files
 from pigan.report.tables import ablation_table, curve_table, metrics_table, stage_table, training_table
 from pigan.report.verdict import cautions, comparison, headline, subject
@@ -156,26 +156,6 @@ def test_log_and_state_in_progress_are_told(demo: Params, run_tree: Tree, monkey
     assert lacking(collect(demo, data, runs)).progress == ""
 
 
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        (b"", ""),
-        (b"\n \n", ""),
-        (b"one\ntwo\n\n", "two"),
-        (b"  10 %\r  90 %\r100 %", "100 %"),
-        (b"\x1b[31mred\x1b[0m\x07 and\tblue", "red and blue"),
-        (b"\xff\xfeodd", "��odd"),
-        (b"a" * 1000, "a" * 299 + "…"),
-        (b"x" * 200_000 + b"\nlast", "last"),
-    ],
-)
-def test_last_line_of_a_log(tmp_path: Path, content: bytes, line: str) -> None:
-    path = tmp_path / "r16.log"
-    path.write_bytes(content)
-    assert last_line(path) == line
-    assert last_line(tmp_path / "none.log") == ""
-
-
 def test_numbers_are_over_complete_runs_only(params_with: MakeParams, run_tree: Tree) -> None:
     params = params_with(seeds=[0, 1, 2])
     data, runs = run_tree(params)
@@ -229,6 +209,10 @@ def test_study_without_any_complete_run_makes_a_page(demo: Params, run_tree: Tre
     drawn = {f"figures/{path.name}" for path in (out.parent / "figures").glob("*.svg")}
     absent = {name for name in report_files(demo) if name.endswith(".svg")} - drawn
     assert absent == {"figures/speed.svg", "figures/roofline.svg", "figures/scaling.svg"}
+    # and none of what is drawn lacks its numbers
+    for name in drawn:
+        numbers = pd.read_csv(out.parent / name.replace("figures", "tables").replace(".svg", ".csv"))
+        assert len(numbers) == 0 or name in ("figures/training.svg", "figures/data_poses.svg", "figures/data_depth.svg")
 
 
 def test_empty_study_makes_a_page(demo: Params, run_tree: Tree, tmp_path: Path) -> None:

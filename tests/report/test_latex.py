@@ -1,6 +1,8 @@
 """The LaTeX tables: sound structure, aligned columns, nothing that a name could break."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +57,33 @@ def test_tables_are_sound(params_with: MakeParams, run_tree: Tree, seeds: list[i
     assert r"\emph{Image quality, EfficientNet-Lite0 features}" in rows[1]
     for text in (ablation, headline):
         assert "% \\usepackage{booktabs}" in text and "% \\caption{" in text and "% \\label{tab:demo-" in text
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("pdflatex", "kpsewhich")))
+    or subprocess.run(["kpsewhich", "booktabs.sty"], check=False, stdout=subprocess.DEVNULL).returncode != 0,
+    reason="LaTeX with booktabs is not installed (texlive-latex-recommended)",
+)
+def test_latex_sets_them_with_no_more_than_booktabs(params_with: MakeParams, run_tree: Tree, tmp_path: Path) -> None:
+    body = []
+    for number, seeds in enumerate(([0], [0, 1, 2])):
+        params = params_with(seeds=seeds, experiment="a_b", report={"main_arm": "odd_name"}, arms={"odd_name": {}})
+        for text in both(collect(params, *run_tree(params))):
+            name = f"table{number}{len(body)}.tex"
+            (tmp_path / name).write_text(text, encoding="utf-8")
+            body.append(f"\\noindent\\input{{{name}}}\\par")
+    lines = [
+        r"\documentclass[landscape]{article}",
+        r"\usepackage[a3paper,margin=1cm]{geometry}",
+        r"\usepackage{booktabs}",
+    ]
+    document = "\n".join([*lines, r"\begin{document}", *body, r"\end{document}", ""])
+    (tmp_path / "document.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and "Missing character" not in done.stdout
+    assert (tmp_path / "document.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_values_are_those_of_the_report_and_the_best_is_bold(demo: Params, run_tree: Tree) -> None:

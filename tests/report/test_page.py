@@ -63,7 +63,9 @@ def test_page_asks_for_nothing_outside_itself(page: str) -> None:
     assert "https://" not in page
     for name in ("src", "poster", "data"):
         assert all(element[name].startswith("data:") for element in elements.with_attribute(name))
-    assert all(element["href"].startswith("#") for element in elements.with_attribute("href"))
+    # only what a reader may ask for lies beside the page: the figures' numbers
+    addresses = [element["href"] for element in elements.with_attribute("href")]
+    assert all(re.fullmatch(r"#.*|tables/\w+\.csv", address) for address in addresses)
     assert not [tag for tag, attributes in elements.found if tag in ("link", "iframe", "object", "embed", "base")]
     assert not re.search(r"@import|url\((?!#)", page)
 
@@ -80,11 +82,13 @@ def test_page_has_video_explorer_and_alt_texts(page: str) -> None:
     assert all(a.get("aria-label") for tag, a in elements.found if tag in ("svg", "video"))
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
+def test_ids_are_unique_and_links_lead_somewhere(page: str, folder: Path) -> None:
     elements = Elements(page)
     ids = [element["id"] for element in elements.with_attribute("id")]
     assert len(ids) == len(set(ids))
-    assert {element["href"][1:] for element in elements.with_attribute("href")} <= set(ids)
+    addresses = [element["href"] for element in elements.with_attribute("href")]
+    assert {address[1:] for address in addresses if address.startswith("#")} <= set(ids)
+    assert all((folder / address).is_file() for address in addresses if not address.startswith("#"))
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
 
 

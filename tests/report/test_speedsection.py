@@ -8,16 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pigan.report.plots import shown, write_plots
 from pigan.report.speed import Row, Speed
-from pigan.report.speedsection import (
-    LABELS,
-    PLOTS,
-    sentence,
-    speed_section,
-    speed_table,
-    write_error,
-    write_speed_files,
-)
+from pigan.report.speedsection import PLOTS, sentence, speed_plots, speed_section, speed_table, write_error
 from pigan.report.templating import environment
 
 MakeSpeed = Callable[..., Speed]
@@ -29,8 +22,10 @@ def changed(speed: Speed, case: str, **values: object) -> Speed:
 
 
 def page(speed: Speed, folder: Path) -> str:
-    write_speed_files(speed, folder, folder)
-    return environment().get_template("speed.html.jinja").render(speed=speed_section(speed, folder))
+    plots = speed_plots(speed)
+    write_plots(plots, folder)
+    section = speed_section(speed, shown(plots, folder))
+    return environment().get_template("speed.html.jinja").render(speed=section)
 
 
 def test_sentence_is_about_the_best_path_at_the_largest_side(make_speed: MakeSpeed) -> None:
@@ -61,8 +56,8 @@ def test_errors_are_written_as_powers_of_ten(value: float | None, text: str) -> 
 
 def test_table_holds_every_number(make_speed: MakeSpeed, tmp_path: Path) -> None:
     speed = make_speed()
-    write_speed_files(speed, tmp_path, tmp_path)
-    table = pd.read_csv(tmp_path / "speed.csv")
+    write_plots(speed_plots(speed), tmp_path)
+    table = pd.read_csv(tmp_path / "tables" / "speed.csv")
     assert len(table) == len(speed.rows)
     for number, row in enumerate(speed.rows):
         assert table["ours_ms_low"][number] == row.ours_ms.low
@@ -90,7 +85,8 @@ def test_page_shows_every_row_with_its_numbers(make_speed: MakeSpeed, tmp_path: 
         assert part in body
     assert "The machine was &lt;busy&gt;." in body
     assert text.count("<svg") == len(PLOTS)
-    assert all(label in text for label in LABELS.values())
+    assert [plot.name for plot in speed_plots(speed)] == list(PLOTS)
+    assert all(f'aria-label="{plot.label}"' in text for plot in speed_plots(speed))
 
 
 def test_estimates_are_marked_as_estimates(make_speed: MakeSpeed, tmp_path: Path) -> None:

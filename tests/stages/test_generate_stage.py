@@ -19,7 +19,7 @@ FILES = {
     *("images_16.npy", "depth_16.npy", "cameras.npz", "geometry.npz", "consistency.npz", "pairs.npz", "inversion.npz"),
     *("pose.npz", "snapshots", "generated.json", "samples.png", "truncation.png", "views.png", "depth.png"),
     *("depth.json", "explorer.jpg", "explorer.json", "interpolation.jpg", "interpolation.json"),
-    *("truncation.jpg", "truncation.json", "turntable.mp4", "turntable.png"),
+    *("truncation.jpg", "truncation.json", "turntable.mp4", "turntable.png", "mesh.json", "mesh.png"),
 }
 
 
@@ -54,8 +54,12 @@ def test_everything_is_written_and_described(params: config.Params, project: Pat
     out = generate(params, project, "whole")
     assert {path.name for path in out.iterdir()} == FILES
     told = json.loads((out / "generated.json").read_text())
-    assert told["missing"] == {} and told["images"] == 10 and told["devices"] == 1
+    # what was never trained is nowhere dense
+    assert set(told["missing"]) == {"mesh"} and told["missing"]["mesh"].startswith("no surface at level")
+    assert json.loads((out / "mesh.json").read_text()) == {"reason": told["missing"]["mesh"]}
+    assert told["images"] == 10 and told["devices"] == 1
     parts = {"images", "consistency", "pairs", "snapshots", "inversion", "pose", "pictures", "sweeps", "turntable"}
+    parts.add("mesh")
     assert set(told["seconds_of_parts"]) == parts and told["seconds"] == told["seconds_of_parts"]["images"]
     sampling = told["sampling"]
     assert sampling["camera"] == params.camera.model_dump()
@@ -70,7 +74,9 @@ def test_parts_that_cannot_be_made_are_missing_with_a_reason(params: config.Para
     changes = {"training": {"pose_weight": 0.0}, "generate": {"inversion": {"views": 0}}}
     out = generate(config.parse(config.merge(params.model_dump(), changes)), project, "less")
     assert {path.name for path in out.iterdir()} == FILES - {"inversion.npz", "pose.npz"}
-    assert json.loads((out / "generated.json").read_text())["missing"] == {
+    missing = json.loads((out / "generated.json").read_text())["missing"]
+    assert missing.pop("mesh").startswith("no surface at level")
+    assert missing == {
         "inversion": "generate.inversion.views is 0",
         "pose": "training.pose_weight is 0, so the encoder never learned poses",
     }

@@ -19,6 +19,7 @@ from pigan.data.crop import crop
 from pigan.data.sources.download import download
 from pigan.files import sha256_file
 from pigan.training.loop import Run, run_fingerprint
+from pigan.training.state import describe
 
 STEPS, KEPT_EVERY = 40, 7
 
@@ -138,6 +139,22 @@ def test_a_signal_saves_and_leaves(project, uninterrupted, number):
     assert bits(project / out) == bits(uninterrupted)
 
 
+def test_near_the_end_of_its_time_it_saves_and_asks_to_be_run_again(project, uninterrupted):
+    out, place = "runs/late", work(project, "late")
+    # the spare time alone is longer, so that one step is what each gets
+    for steps in (1, 2):
+        done = subprocess.run(
+            train_command(out), cwd=project, env={**place, "PIGAN_DEADLINE": "+5"}, capture_output=True, text=True
+        )
+        assert done.returncode == 75
+        assert done.stderr.endswith("the time limit is near; the checkpoint is saved, run again to go on\n")
+        description = describe(project / "work/late/cars/baseline/seed0/r8/checkpoint.safetensors")
+        assert description["counters"]["step"] == steps
+    done = subprocess.run(train_command(out), cwd=project, env=place, capture_output=True, text=True)
+    assert done.returncode == 0 and "at step 2" in done.stdout
+    assert bits(project / out) == bits(uninterrupted)
+
+
 def index(stage: Path) -> list[dict]:
     return json.loads((stage / "snapshots/index.json").read_text())["snapshots"]
 
@@ -227,6 +244,7 @@ def test_other_params_start_afresh_and_say_so(project, uninterrupted, tmp_path):
         train_command("runs/stale"), cwd=project, env=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while not (state / "checkpoint.safetensors").exists():
+        assert process.poll() is None
         time.sleep(0.002)
     process.kill()
     process.wait()

@@ -86,7 +86,7 @@ def test_damaged_or_foreign_file_is_one_line(tiny_params, tmp_path, damage):
 
         save_file({"x": torch.zeros(1)}, path)
     else:
-        data = path.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 0')
+        data = path.read_bytes().replace(b'\\"format\\": 2', b'\\"format\\": 0')
         path.write_bytes(data)
     with pytest.raises(PiganError, match=r"(no checkpoint of pigan|format 0)") as caught:
         describe(path)

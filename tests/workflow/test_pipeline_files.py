@@ -1,10 +1,12 @@
 """Files of the pipeline that must be in step with the package, and what a user sees who makes a mistake."""
 
 import json
+import re
 
 import pytest
 
 from pigan.config import json_schema
+from pigan.report.figures import COLOURS
 from pipeline_tree import ROOT, Tree, TreeMaker
 
 
@@ -20,6 +22,12 @@ def test_shipped_params_are_the_demo_preset() -> None:
 def test_schema_is_the_one_of_the_package() -> None:
     written = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text())
     assert written == json_schema(), "make schema"
+
+
+def test_plots_of_dvc_have_the_colours_of_the_report() -> None:
+    page = (ROOT / ".dvc/plots/page.html").read_text()
+    found = re.search(r"const COLOURS = (\[.*?\]);", page)
+    assert found and json.loads(found[1]) == COLOURS
 
 
 def test_unknown_key_is_one_line(tree: Tree) -> None:

@@ -8,7 +8,7 @@ from pipeline_tree import Tree, TreeMaker
 
 pytestmark = pytest.mark.engines
 
-BOTH = ("baseline", "no-growing")
+BOTH = ("baseline", "no-r1")
 AFTER_TRAINING = ("generate", "evaluate")
 CHANGES = {
     "a comment": ("# One experiment.", "# An experiment.", set()),
@@ -30,13 +30,13 @@ CHANGES = {
         },
     ),
     "one arm": (
-        "  no-growing:\n    curriculum:",
-        "  no-growing:\n    training:\n      r1_weight: 2.0\n    curriculum:",
+        "r1_weight: 0.0",
+        "r1_weight: 0.5",
         {
-            "init no-growing",
-            "train no-growing r16",
-            "train no-growing r32",
-            *(f"{stage} no-growing" for stage in AFTER_TRAINING),
+            "init no-r1",
+            "train no-r1 r16",
+            "train no-r1 r32",
+            *(f"{stage} no-r1" for stage in AFTER_TRAINING),
             "report",
         },
     ),

@@ -32,6 +32,12 @@ def gpus_per_job():
     return int(asked) if asked else int(shutil.which("nvidia-smi") is not None)
 
 
+def devices_of(wildcards):
+    """How many devices a training of this arm takes; auto is known only where it runs, and counts as one here."""
+    devices = PARAMS.for_arm(wildcards.arm).training.devices
+    return 1 if devices == "auto" else devices
+
+
 def params_of_arm(wildcards):
     """What the arm of this job overrides."""
     return PARAMS.arms[wildcards.arm]

@@ -1,5 +1,8 @@
 # One page over all arms and seeds; its parts are also items of `snakemake --report`.
 
+# beside each figures/NAME.svg lies tables/NAME.csv with the numbers that it draws
+FORMS = (("figure", "figures/{}.svg"), ("numbers", "tables/{}.csv"))
+
 
 rule report:
     input:
@@ -31,23 +34,19 @@ rule report:
             for table in (
                 "metrics",
                 "ablation",
-                "training",
-                "curve",
                 "intervals",
                 "incomplete",
                 "data_facts",
                 "data_rejects",
                 "data_duplicates",
-                "data_poses",
-                "data_depth",
             )
         ],
         figures=[
             report(
-                f"{REPORT}/figures/{figure}.svg",
+                f"{REPORT}/{file.format(figure)}",
                 caption="../report/figure.rst",
                 category="Figures",
-                labels={"figure": figure.replace("_", " ")},
+                labels={"figure": figure.replace("_", " "), "as": form},
             )
             for figure in (
                 "fid",
@@ -62,20 +61,17 @@ rule report:
                 "data_poses",
                 "data_depth",
             )
+            for form, file in FORMS
         ],
         speed=[
             report(
-                f"{REPORT}/{file}",
+                f"{REPORT}/{file.format(figure)}",
                 caption="../report/speed.rst",
                 category="Speed",
-                labels={"what": Path(file).stem},
+                labels={"figure": figure, "as": form},
             )
-            for file in (
-                "tables/speed.csv",
-                "figures/speed.svg",
-                "figures/roofline.svg",
-                "figures/scaling.svg",
-            )
+            for figure in ("speed", "roofline", "scaling")
+            for form, file in FORMS
         ],
         pictures=[
             report(
@@ -85,7 +81,7 @@ rule report:
                 subcategory=arm,
                 labels={"picture": picture, "arm": arm},
             )
-            for picture in ("samples", "views", "depth", "truncation", "turntable", "neighbours")
+            for picture in ("samples", "views", "depth", "truncation", "turntable", "neighbours", "mesh")
             for arm in PARAMS.arms
         ],
     log:

@@ -42,10 +42,10 @@ for link in PARAMS.curriculum.order:
         benchmark:
             f"{RUN_BENCHMARKS}/{link.name}.tsv"
         priority: first_of_the_main_arm
-        threads: PARAMS.training.threads
+        threads: lambda wildcards: devices_of(wildcards) * PARAMS.training.threads
         resources:
-            cpu=PARAMS.training.threads,
-            gpu=GPUS,
+            cpu=lambda wildcards: devices_of(wildcards) * PARAMS.training.threads,
+            gpu=lambda wildcards: devices_of(wildcards) * GPUS,
             mem_mb=lambda wildcards, attempt: 16000 * attempt,
             runtime=lambda wildcards, attempt: 1440 * attempt,
         params:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pigan.report.comparable import UNSTATED, differing_fields, effect_of, field_name, obstacles, protocol_of
-from pigan.report.comparing import Difference, Entry, best_of, difference, estimate, metrics_in
+from pigan.report.comparison.experiments import Difference, Entry, best_of, difference, estimate, metrics_in
+from pigan.report.comparison.protocols import UNSTATED, differing_fields, effect_of, field_name, obstacles, protocol_of
 from pigan.report.metrics import (
     HEADLINE_SHAPE,
     SENTENCE,

@@ -7,8 +7,9 @@ from pathlib import Path
 from pigan import __version__
 from pigan.errors import PiganError
 from pigan.files import atomic_file
-from pigan.report.comparable import differing_fields, field_name, obstacles
-from pigan.report.comparetables import (
+from pigan.report.comparison.experiments import Difference, Entry, difference, entry, estimate, metrics_in, ranked
+from pigan.report.comparison.protocols import differing_fields, field_name, obstacles
+from pigan.report.comparison.tables import (
     arm_table,
     cost_rows,
     long_table,
@@ -16,7 +17,6 @@ from pigan.report.comparetables import (
     params_rows,
     protocol_rows,
 )
-from pigan.report.comparing import Difference, Entry, difference, entry, estimate, metrics_in, ranked
 from pigan.report.metrics import Metric
 from pigan.report.summary import NAME, read_summary
 from pigan.report.tables import decimals, write_interval, write_number

@@ -15,10 +15,10 @@ from pigan import cli
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.collect import collect
-from pigan.report.comparable import effect_of, obstacles
-from pigan.report.compare import cautions, compare_reports, finding, read_entries, render
-from pigan.report.comparetables import cost_rows, metric_tables, params_rows, plain, protocol_rows
-from pigan.report.comparing import best_of, difference, estimate
+from pigan.report.comparison.experiments import best_of, difference, estimate
+from pigan.report.comparison.page import cautions, compare_reports, finding, read_entries, render
+from pigan.report.comparison.protocols import effect_of, obstacles
+from pigan.report.comparison.tables import cost_rows, metric_tables, params_rows, plain, protocol_rows
 from pigan.report.metrics import image_metrics, shape_metrics
 from pigan.report.summary import Costs, RunSummary, write_summaries
 from pigan.report.tables import ablation_table

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from pigan.report.comparable import obstacles, protocol_of
+from pigan.report.comparison.protocols import obstacles, protocol_of
 from pigan.report.metrics import EXTRACTOR_NAMES, SURFACE_METRICS, Metric, image_metrics, shape_metrics
 from pigan.report.seeds import over, paired
 from pigan.report.summary import RunSummary, Summary

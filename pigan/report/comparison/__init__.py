@@ -1,0 +1,1 @@
+"""Several experiments on one page."""
