@@ -1,12 +1,13 @@
 """The command that makes meshes of generated objects."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pigan.cli.options import Device, OnDevice, app, wrote
+from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, parse_seeds, wrote
 from pigan.errors import PiganError
 
 if TYPE_CHECKING:
@@ -23,19 +24,13 @@ class Colours(StrEnum):
 
 @app.command()
 def mesh(
-    model: Annotated[
-        str, typer.Option("--model", help="A checkpoint, a stage's folder, or a run: cars/baseline/seed0.")
-    ],
+    model: ModelName,
     out: Annotated[
         Path,
         typer.Option("--out", help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb."),
     ],
-    seed: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="Seed of the latent, 0 by default; once an object.")
-    ] = None,
-    truncation: Annotated[
-        float | None, typer.Option("--truncation", min=0, max=1, help="Psi; generate.sheet_truncation by default.")
-    ] = None,
+    seeds: Seeds = "0",
+    truncation: Truncation = None,
     resolution: Annotated[
         int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid of densities.")
     ] = 256,
@@ -58,18 +53,18 @@ def mesh(
         Colours, typer.Option("--colours", help="Mean over views all round, one view, or no colours.")
     ] = Colours.average,
     yaw: Annotated[
-        float | None, typer.Option("--yaw", help="Of --colours view, radians; camera.yaw_mean by default.")
+        float | None, typer.Option("--yaw", help="Of --colours view, degrees; camera.yaw_mean by default.")
     ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", help="Of the colours' views, radians from +y; the usual one by default.")
+        float | None, typer.Option("--pitch", help="Of the colours' views, degrees from +y; the usual one by default.")
     ] = None,
     device: OnDevice = Device.auto,
 ) -> None:
     """Write generated objects as meshes in world units, y up: marching cubes on the density, colours from the radiance.
 
-    For example: pigan mesh --model cars/baseline/seed0 --seed 3 --out car.glb
+    For example: pigan mesh --model cars/baseline/seed0 --seeds 3 --out car.glb
     """
-    height = _number(level)
+    height, numbers = _number(level), parse_seeds(seeds)
     if side is not None and side <= 0:
         raise PiganError(f"--side {side:g}: give a length above 0, in world units")
     if yaw is not None and colours is not Colours.view:
@@ -84,13 +79,13 @@ def mesh(
     chosen = choose_device(device)
     trained = load_model(model, chosen)
     prepare_process(trained.params.training.threads)
-    settings = MeshSettings(resolution, height, side, faces, not all_pieces, not with_holes, colours.value, yaw, pitch)
+    angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))
+    settings = MeshSettings(resolution, height, side, faces, not all_pieces, not with_holes, colours.value, *angles)
     psi = trained.params.generate.sheet_truncation if truncation is None else truncation
-    seeds = seed or [0]
-    for each in dict.fromkeys(seeds):
+    for each in numbers:
         code = trained.codes(trained.latents(each), psi)
         made, facts = mesh_of(trained.generator, code, trained.params, settings, f"seed {each}")
-        path = out if len(seeds) == 1 else out.with_stem(f"{out.stem}_{each}")
+        path = out if len(numbers) == 1 else out.with_stem(f"{out.stem}_{each}")
         save_mesh(made, path)
         typer.echo(f"seed {each}: {_told(facts)}")
         wrote(path)

@@ -43,7 +43,7 @@ def mesh(
 
 
 def test_one_seed_is_one_file_and_a_line_about_it(mesh: Callable[..., Said], tmp_path: Path) -> None:
-    code, out, err = mesh("--out", "car.ply", "--seed", "3", "--faces", "300")
+    code, out, err = mesh("--out", "car.ply", "--seeds", "3", "--faces", "300")
     assert code == 0 and "wrote car.ply" in out and "seed 3: 24/24 layer" in err
     read = trimesh.load(tmp_path / "car.ply", process=False)
     line = next(line for line in out.splitlines() if line.startswith("seed 3: "))
@@ -53,9 +53,9 @@ def test_one_seed_is_one_file_and_a_line_about_it(mesh: Callable[..., Said], tmp
 
 
 def test_seeds_are_numbered_files_and_the_same_alone_or_together(mesh: Callable[..., Said], tmp_path: Path) -> None:
-    assert mesh("--out", "many/car.glb", "--seed", "3", "--seed", "4")[0] == 0
+    assert mesh("--out", "many/car.glb", "--seeds", "3,4")[0] == 0
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == ["car_3.glb", "car_4.glb"]
-    assert mesh("--out", "four.glb", "--seed", "4")[0] == 0
+    assert mesh("--out", "four.glb", "--seeds", "4")[0] == 0
     three, four = ((tmp_path / "many" / f"car_{seed}.glb").read_bytes() for seed in (3, 4))
     assert four == (tmp_path / "four.glb").read_bytes() != three
 
