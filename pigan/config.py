@@ -133,7 +133,11 @@ class Params(Section):
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, section by section."""
+    """`base` with `changes` laid over it, section by section.
+
+    >>> merge({"model": {"hidden": 256, "samples": 12}, "seeds": [0]}, {"model": {"hidden": 64}, "seeds": [0, 1]})
+    {'model': {'hidden': 64, 'samples': 12}, 'seeds': [0, 1]}
+    """
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)

@@ -1,8 +1,10 @@
 """Progress of long work: a bar on a terminal, a plain line with the time left every few seconds in a log."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -10,6 +12,21 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 LOG_SECONDS = 10.0
+
+Listener = Callable[[int, int | None], None]
+"""Told how much is done, and of how much."""
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Whatever is counted meanwhile in this thread is told to `listener` too; what it raises ends the work."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class Progress:
@@ -59,6 +76,9 @@ class Progress:
             self.notes = ", ".join(f"{key}={value}" for key, value in notes.items())
             self._bar.set_postfix_str(self.notes, refresh=False)
         self._bar.update(amount)
+        listener = _listener.get()
+        if listener is not None:
+            listener(self.done, self.total)
         now = time.monotonic()
         if not self.terminal and (now - self.printed > LOG_SECONDS or self.done == self.total):
             self.printed = now

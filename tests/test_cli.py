@@ -21,7 +21,11 @@ from pigan.config import Params
 
 Said = tuple[int, str, str]
 COMMANDS = typer.main.get_command(cli.app).commands
-BESIDE = ("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights", "status")
+BESIDE = (
+    *("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights", "status"),
+    # with a trained model
+    *("import-checkpoint", "render", "video", "mesh", "invert", "view", "export"),
+)
 STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "bench", "report")
 MODULE = [sys.executable, "-m", "pigan"]
 

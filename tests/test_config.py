@@ -303,7 +303,7 @@ def test_unknown_arm_is_told_its_nearest() -> None:
     params = config.parse(DEMO)
     with pytest.raises(ParamsError, match=r"arms: no arm 'basline'; did you mean 'baseline'\?"):
         params.for_arm("basline")
-    with pytest.raises(ParamsError, match=r"arms: no arm 'qqq'; there are baseline, relu-pe, no-r1"):
+    with pytest.raises(ParamsError, match=r"arms: no arm 'qqq'; there are baseline, relu-pe"):
         params.for_arm("qqq")
 
 

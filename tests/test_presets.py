@@ -176,6 +176,13 @@ def test_every_arm_of_cars_has_the_same_budget_of_images_and_changes_something()
     assert {arm.model.samples_a_ray for arm in arms} == {48}
 
 
+@pytest.mark.parametrize(("name", "seeds"), [("demo", [0, 1]), ("cars", [0, 1, 2])])
+def test_studies_compare_arms_of_equal_budget_over_several_seeds(name: str, seeds: list[int]) -> None:
+    params = params_of(name)
+    assert params.seeds == seeds and len(params.arms) > 1
+    assert len({images_of(params.for_arm(arm)) for arm in params.arms}) == 1
+
+
 def test_seed_card_is_the_other_reading_whole() -> None:
     params = params_of("seed-card")
     model, training, (stage,) = params.model, params.training, params.curriculum.stages.values()

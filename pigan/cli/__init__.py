@@ -10,12 +10,14 @@ import sys
 from pigan.cli import (
     export,  # noqa: F401
     import_checkpoint,  # noqa: F401
+    invert,  # noqa: F401
     mesh,  # noqa: F401
     render,  # noqa: F401
     stages,  # noqa: F401
     status,  # noqa: F401
     tools,  # noqa: F401
     video,  # noqa: F401
+    view,  # noqa: F401
 )
 from pigan.cli.options import app
 from pigan.config import ParamsError

@@ -41,7 +41,12 @@ class Projected(NamedTuple):
 
 
 def statistics(features: Float[np.ndarray, "n d"]) -> Statistics:
-    """Mean and unbiased covariance of two features or more, in double precision."""
+    """Mean and unbiased covariance of two features or more, in double precision.
+
+    >>> statistics(np.array([[0.0, 1.0], [2.0, 1.0]], np.float32))
+    Statistics(mean=array([1., 1.]), covariance=array([[2., 0.],
+           [0., 0.]]))
+    """
     exact = features.astype(np.float64)
     mean = exact.mean(0)
     exact -= mean
@@ -53,6 +58,12 @@ def frechet_distance(generated: Statistics, real: Statistics) -> float:
 
     |m1 - m2|^2 + tr C1 + tr C2 - 2 tr sqrt(C1 C2), where the last trace is the sum of the singular values of L1^T L2
     with C = L L^T. Covariances may be of any rank.
+
+    Gaussians of one shape are as far apart as their means:
+
+    >>> here = Statistics(np.zeros(2), np.eye(2))
+    >>> round(frechet_distance(here._replace(mean=np.array([3.0, 4.0])), here), 6)
+    25.0
     """
     difference = generated.mean - real.mean
     mixed = factor(generated.covariance).T @ factor(real.covariance)

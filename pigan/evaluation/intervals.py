@@ -28,7 +28,11 @@ def normal(value: float, deviation: float) -> Interval:
 
 
 def wilson(share: float, count: int) -> Interval:
-    """Wilson's interval of a share (0..1) that was seen in `count` independent trials; never leaves 0..1."""
+    """Wilson's interval of a share (0..1) that was seen in `count` independent trials; never leaves 0..1.
+
+    >>> [tuple(round(end, 3) for end in wilson(0.9, count)) for count in (10, 1000)]
+    [(0.596, 0.982), (0.88, 0.917)]
+    """
     squared = DEVIATIONS**2 / count
     middle = (share + squared / 2) / (1 + squared)
     half = DEVIATIONS / (1 + squared) * math.sqrt(share * (1 - share) / count + squared / (4 * count))

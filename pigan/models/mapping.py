@@ -36,5 +36,9 @@ def draw_latents(count: int, z_dim: int, distribution: str, generator: torch.Gen
 def truncate(
     code: Float[Tensor, "batch code"], average: Float[Tensor, "code"], psi: float
 ) -> Float[Tensor, "batch code"]:
-    """Codes moved towards the average one: average + psi (code - average); psi = 1 changes nothing."""
+    """Codes moved towards the average one: average + psi (code - average); psi = 1 changes nothing.
+
+    >>> truncate(torch.tensor([[4.0, -4.0]]), average=torch.tensor([2.0, 0.0]), psi=0.5)
+    tensor([[ 3., -2.]])
+    """
     return average + psi * (code - average)

@@ -75,7 +75,14 @@ def poses_of(
 def position_on_sphere(
     yaw: Float[Tensor, "*batch"], pitch: Float[Tensor, "*batch"], radius: float
 ) -> Float[Tensor, "*batch 3"]:
-    """Camera position, world units, at `yaw` and polar angle `pitch` (radians)."""
+    """Camera position, world units, at `yaw` and polar angle `pitch` (radians).
+
+    >>> quarter = torch.tensor(math.pi / 2)
+    >>> position_on_sphere(yaw=quarter, pitch=quarter, radius=2.0).round(decimals=3).abs()
+    tensor([0., 0., 2.])
+    >>> position_on_sphere(yaw=quarter, pitch=torch.tensor(0.0), radius=2.0).round(decimals=3).abs()
+    tensor([0., 2., 0.])
+    """
     directions = (torch.sin(pitch) * torch.cos(yaw), torch.cos(pitch), torch.sin(pitch) * torch.sin(yaw))
     return radius * torch.stack(directions, dim=-1)
 
@@ -83,7 +90,17 @@ def position_on_sphere(
 def look_along(
     position: Float[Tensor, "*batch 3"], direction: Float[Tensor, "*batch 3"], up: Float[Tensor, "*batch 3"]
 ) -> Float[Tensor, "*batch 4 4"]:
-    """cam2world of a camera at `position` that looks along `direction`, with `up` upwards in its image."""
+    """cam2world of a camera at `position` that looks along `direction`, with `up` upwards in its image.
+
+    On +z and looking back to the origin, a camera's axes are those of the world:
+
+    >>> above, ahead = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 0.0, -1.0])
+    >>> look_along(position=-ahead, direction=ahead, up=above) + 0.0
+    tensor([[1., 0., 0., 0.],
+            [0., 1., 0., 0.],
+            [0., 0., 1., 1.],
+            [0., 0., 0., 1.]])
+    """
     backward = -torch.nn.functional.normalize(direction, dim=-1)
     right = torch.nn.functional.normalize(torch.linalg.cross(up, backward), dim=-1)
     upward = torch.linalg.cross(backward, right)
@@ -111,7 +128,11 @@ def sample_cameras(camera: Camera, count: int, seed: int) -> Float[Tensor, "coun
 
 
 def fov_of_focal_length(focal_length: float, side: float) -> float:
-    """Opening angle (radians) across `side`, given the focal length in the same unit."""
+    """Opening angle (radians) across `side`, given the focal length in the same unit.
+
+    >>> round(math.degrees(fov_of_focal_length(focal_length=50.0, side=36.0)), 1)
+    39.6
+    """
     return 2 * math.atan(side / (2 * focal_length))
 
 

@@ -14,6 +14,10 @@ def pixel_directions(
 
     `fov` (radians) spans the centres of the outer pixels with `align_corners` (authors' code), else their outer
     edges (NeRF `camera_angle_x`).
+
+    >>> first = {corners: pixel_directions(4, math.pi / 2, corners)[0] for corners in (True, False)}
+    >>> {corners: [round(float(part / -ray[2]), 2) for part in ray] for corners, ray in first.items()}
+    {True: [-1.0, 1.0, -1.0], False: [-0.75, 0.75, -1.0]}
     """
     edge = 1.0 if align_corners else 1.0 - 1.0 / resolution
     across = torch.linspace(-edge, edge, resolution, device=device)
@@ -33,5 +37,12 @@ def world_rays(
 def distance_to_z(
     distance: Float[Tensor, "*batch ray"], directions: Float[Tensor, "ray 3"]
 ) -> Float[Tensor, "*batch ray"]:
-    """z-depth (along the optical axis) from distance along the rays with camera-space `directions`."""
+    """z-depth (along the optical axis) from distance along the rays with camera-space `directions`.
+
+    A wall across the view has one depth, though its corners are farther away than its middle:
+
+    >>> directions = torch.tensor([[0.0, 0.0, -1.0], [0.6, 0.0, -0.8]])
+    >>> distance_to_z(torch.tensor([4.0, 5.0]), directions)
+    tensor([4., 4.])
+    """
     return distance * -directions[:, 2]

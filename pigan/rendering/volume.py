@@ -35,6 +35,12 @@ def render_weights(
 
     alpha_i = 1 - exp(-delta_i a(density_i)); the last interval is unbounded, so that any positive last density is
     opaque (authors' code). With `sigmoid` alpha_i = sigmoid(density_i) as it is, whatever the distance of samples.
+
+    Half of the light is stopped by the first sample, the second is a wall, nothing is left for the third:
+
+    >>> depths, half = torch.tensor([1.0, 2.0, 3.0]), torch.log(torch.tensor(2.0))
+    >>> render_weights(torch.stack((half, 1000 * half, half)), depths, "relu").round(decimals=4)
+    tensor([0.5000, 0.5000, 0.0000])
     """
     if activation == "sigmoid":
         # 1 - sigmoid(x) is sigmoid(-x), which does not round to 0
@@ -60,6 +66,12 @@ def composite(
 
     `background` receives the transmittance that is left: `none` is black, `last` gives it to the last sample,
     `white` adds it to every channel.
+
+    Of a ray through nothing, in the three ways:
+
+    >>> red, nothing, depths = torch.tensor([[1.0, 0.0, 0.0]] * 2), torch.zeros(2), torch.tensor([1.0, 2.0])
+    >>> {way: composite(red, nothing, depths, "relu", way).colour.tolist() for way in ("none", "last", "white")}
+    {'none': [0.0, 0.0, 0.0], 'last': [1.0, 0.0, 0.0], 'white': [1.0, 1.0, 1.0]}
     """
     weights = render_weights(density, depths, activation)
     opacity = weights.sum(-1)

@@ -91,6 +91,7 @@ def mesh_of(
     params: Params,
     settings: MeshSettings,
     label: str | None = None,
+    values_a_slab: int = VALUES_A_SLAB,
 ) -> tuple[trimesh.Trimesh, MeshFacts]:
     """The mesh of the object that `code` describes, y up, in world units; `label` shows progress under that name.
 
@@ -105,7 +106,8 @@ def mesh_of(
     level = outline_level(field, model, camera, samples, code.device) if settings.level is None else settings.level
     side = box_side(camera) if settings.side is None else settings.side
     look = Look(camera, (camera.far - camera.near) / samples, model.activation)
-    return mesh_of_field(field, look, settings._replace(level=level, side=side), code.device, label)
+    settings = settings._replace(level=level, side=side)
+    return mesh_of_field(field, look, settings, code.device, label, values_a_slab)
 
 
 def mesh_of_field(

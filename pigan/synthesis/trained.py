@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,47 @@ from pigan.models.generator import Generator
 from pigan.models.mapping import draw_latents, truncate
 from pigan.runtime import generator_for
 from pigan.sections import Weights
+from pigan.synthesis.showing import facts_page, show
 from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
-from pigan.synthesis.views import usual_pitch
+from pigan.synthesis.views import usual_pitch, yaw_sweep
 from pigan.training.loop import CHECKPOINT, STATE
 from pigan.training.state import describe, load_generator
 
+# objects and pixels a side of the picture that a notebook shows: a second or two on a CPU for the paper's network
+PREVIEW, PREVIEW_SIDE = 6, 32
+
 
 class TrainedModel:
-    """A generator and the params it was trained with."""
+    """A generator and the params it was trained with. A notebook shows it as a picture with a few facts."""
 
     def __init__(self, generator: Generator, params: Params, source: Path) -> None:
         self.generator, self.params, self.source = generator, params, source
+
+    def __repr__(self) -> str:
+        model = self.params.model
+        return (
+            f"TrainedModel({str(self.source)!r}: {model.field}, width {model.hidden}, z {model.z_dim}, {self.device})"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: some objects, and what the model is."""
+        return self._page
+
+    @functools.cached_property
+    def _page(self) -> str:
+        camera, model, psi = self.params.camera, self.params.model, self.params.generate.sheet_truncation
+        yaws = torch.tensor(yaw_sweep(camera, PREVIEW))
+        colour, depth = self.render(self.latents(list(range(PREVIEW))), self.cameras(yaws), PREVIEW_SIDE, psi)
+        weights = sum(values.numel() for values in self.generator.parameters())
+        facts = {
+            "model": str(self.source),
+            "data": self.params.dataset.name,
+            "network": f"{model.field}, {model.layers} layers of {model.hidden}, {weights:,} weights, on {self.device}",
+            "camera": f"{math.degrees(camera.fov):.1f}° wide, {camera.radius:g} from the origin, "
+            f"rays from {camera.near:g} to {camera.far:g}",
+            "shown": f"seeds 0 to {PREVIEW - 1}, psi {psi:g}, {PREVIEW_SIDE} px; depth below",
+        }
+        return facts_page(show(colour, depth), facts)
 
     @property
     def device(self) -> torch.device:
@@ -87,7 +118,7 @@ class TrainedModel:
 
     def render(
         self,
-        z: Float[Tensor, "view z"],
+        z: Float[Tensor, "object z"],
         cameras: Cameras,
         resolution: int | None = None,
         truncation: float = 1.0,
@@ -96,9 +127,18 @@ class TrainedModel:
     ) -> tuple[Float[Tensor, "view side side channel"], Float[Tensor, "view side side"]]:
         """Colour (0..1) and z-depth (world units, NaN: nothing there) of latents, each from the camera of its row.
 
-        `resolution` (pixels) is that of the evaluation images by default; before a `transparent` background the
-        colour has a fourth channel.
+        One camera serves all latents, one latent is seen from all cameras. `resolution` (pixels) is that of the
+        evaluation images by default; before a `transparent` background the colour has a fourth channel.
+
+        Raises:
+            PiganError: the numbers of latents and cameras differ, or this model's samples cannot be chosen.
         """
+        self.check_samples(samples)
+        views = max(len(z), len(cameras))
+        if {len(z), len(cameras)} - {1, views}:
+            raise PiganError(f"render: {len(z)} latents and {len(cameras)} cameras; give one of one kind, or as many")
+        z = z.expand(views, -1)
+        cameras = Cameras(cameras.cam2world.expand(views, 4, 4), cameras.fov.expand(views))
         side = resolution or self.params.generate.resolution
         seen = look(self.generator, self.codes(z, truncation), cameras, side, self.params, samples, background)
         return seen.colour, seen.depth

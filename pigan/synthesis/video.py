@@ -94,6 +94,7 @@ def _encode(
     with av.open(str(path), "w", format=form, container_options={"fflags": "+bitexact"}) as container:
         # one thread: same bits each time
         stream = container.add_stream(codec, rate=Fraction(frames_a_second), options={**options, "threads": "1"})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in itertools.chain([first], frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")

@@ -52,7 +52,12 @@ def orbit_cameras(
     fov: float | Float[Tensor, "view"],
     radius: float | Float[Tensor, "view"],
 ) -> Cameras:
-    """Cameras on a sphere that look at the origin: yaw, polar angle from +y and opening angle in radians."""
+    """Cameras on a sphere that look at the origin: yaw, polar angle from +y and opening angle in radians.
+
+    >>> cameras = orbit_cameras(torch.tensor([0.0, 1.0, 2.0]), torch.full((3,), 1.4), fov=0.2, radius=1.5)
+    >>> len(cameras), cameras.cam2world[:, :3, 3].norm(dim=1)
+    (3, tensor([1.5000, 1.5000, 1.5000]))
+    """
     distance = torch.as_tensor(radius, dtype=yaw.dtype, device=yaw.device).expand_as(yaw)
     cam2world = look_at_origin(yaw, pitch, 1.0)
     cam2world[:, :3, 3] *= distance[:, None]
@@ -65,7 +70,12 @@ def camera_at(
     direction: Float[Tensor, "3"],
     up: Float[Tensor, "3"],
 ) -> Cameras:
-    """One camera c = (focal length, position, direction, up); the focal length in sides of the image."""
+    """One camera c = (focal length, position, direction, up); the focal length in sides of the image.
+
+    >>> here, up = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 0.0])
+    >>> round(math.degrees(camera_at(0.5, position=here, direction=-here, up=up).fov), 3)
+    90.0
+    """
     fov = torch.tensor([2 * math.atan(0.5 / focal_length)], dtype=position.dtype, device=position.device)
     return Cameras(look_along(position[None], direction[None], up[None]), fov)
 

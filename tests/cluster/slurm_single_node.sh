@@ -56,8 +56,8 @@ ClusterName=pigan
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
-# cred_expire is also how long a requeued job waits before it starts again: 120 seconds by default
-AuthInfo=socket=$place/munge.socket,cred_expire=3
+# cred_expire is also how long a requeued job waits before it starts again: 120 seconds by default, 5 at least
+AuthInfo=socket=$place/munge.socket,cred_expire=5
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmctldPort=16817
 SlurmdPort=16818
@@ -92,7 +92,7 @@ CONF
     echo "CgroupAutomount=no" > "$place/cgroup.conf"
 }
 
-alive() { [ -s "$place/$1.pid" ] && kill -0 "$(cat "$place/$1.pid")" 2> /dev/null; }
+alive() { [ -s "$place/$1.pid" ] && kill -0 "$(cat "$place/$1.pid" 2> /dev/null)" 2> /dev/null; }
 
 start() {
     as_root

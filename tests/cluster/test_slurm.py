@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline_tree import Tree
+from pipeline_tree import ROOT, Tree
 
 PARTITIONS = {"gpu", "preemptible", "urgent"}
 RUN = "runs/cars/baseline/seed0"
@@ -183,3 +184,55 @@ def test_slurm_tells_a_training_when_its_time_ends(tmp_path: Path) -> None:
     ]
     subprocess.run([*command, "--wrap", f"{sys.executable} -c '{ask}'"], check=True, timeout=120, capture_output=True)
     assert 500 < float((tmp_path / "out").read_text()) <= 600
+
+
+STAND_IN_DVC = """#!/bin/sh
+# ends well when it is run again; before, as DVC does when a training left with 75, or when it is told to end
+echo run >> runs.txt
+[ "$(wc -l < runs.txt)" = 1 ] || exit 0
+[ "$2" = late ] && { echo "ERROR: failed to run: pigan train, exited with 75" >&2; exit 255; }
+trap 'exit 143' TERM
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize(("ending", "runs"), [("late", 2), ("preempted", 2), ("cancelled", 1)])
+def test_dvc_in_a_job_comes_back_unless_it_was_cancelled(tmp_path: Path, ending: str, runs: int) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "bin/dvc").write_text(STAND_IN_DVC)
+    (tmp_path / "bin/dvc").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"}
+    submit = [
+        "sbatch",
+        "--parsable",
+        "--cpus-per-task=1",
+        "--mem=500",
+        ROOT / "workflow/cluster/dvc_repro.sbatch",
+        ending,
+    ]
+    done = subprocess.run(submit, cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    number = done.stdout.strip()
+
+    def job() -> dict[str, str]:
+        told = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True).stdout
+        return dict(re.findall(r"(\w+)=(\S*)", told))
+
+    def wait_for(what: Callable[[], bool]) -> None:
+        until = time.monotonic() + 90
+        while not what():
+            assert time.monotonic() < until, (job(), (tmp_path / f"logs/slurm-{number}.log").read_text())
+            time.sleep(0.1)
+
+    wait_for(lambda: (tmp_path / "runs.txt").exists())
+    if ending == "preempted":
+        urgent = ["sbatch", "-p", "urgent", "--gpus=2", "--mem=100", "-o", "/dev/null", "--wrap", "true"]
+        subprocess.run(urgent, check=True, capture_output=True)
+    elif ending == "cancelled":
+        subprocess.run(["scancel", number], check=True)
+    if runs == 2:
+        wait_for(lambda: job()["Restarts"] == "1")
+    wait_for(lambda: job()["JobState"] in ("COMPLETED", "CANCELLED", "FAILED"))
+    told = (tmp_path / f"logs/slurm-{number}.log").read_text()
+    assert job()["JobState"] == ("COMPLETED" if runs == 2 else "CANCELLED"), (job(), told)
+    assert (tmp_path / "runs.txt").read_text().count("run") == runs

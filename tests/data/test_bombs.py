@@ -40,7 +40,7 @@ def test_array_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: 
     np.savez_compressed(tmp_path / "a.npz", depth=np.zeros((1000, 1000), np.float32))
     assert load_array(tmp_path / "a.npz").shape == (1000, 1000)
     monkeypatch.setattr(checks, "LARGEST_BYTES", 1 << 20)
-    with pytest.raises(ValueError, match="gigantic: 4,000,1.. bytes unpacked"):
+    with pytest.raises(ValueError, match=r"gigantic: 4,000,1\d\d bytes unpacked"):
         load_array(tmp_path / "a.npz")
 
 

@@ -93,6 +93,8 @@ class Project:
         out = self.folder / name / "r8"
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIGAN_WORK", str(self.folder / name / "work"))
+            # what a crash left is old enough to be cleared at once
+            patch.setattr("pigan.files.UNCLAIMED_SECONDS", -1)
             try:
                 train_stage(self.params, "baseline", 0, 8, self.data, self.folder / "init", out, "cpu")
             finally:

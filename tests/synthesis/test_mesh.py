@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pigan import config
 from pigan.models.generator import Generator
-from pigan.rendering.cameras import position_on_sphere
+from pigan.rendering.cameras import look_at_origin, position_on_sphere
 from pigan.synthesis.mesh import Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
 from pigan.synthesis.meshing.grid import box_side
+from pigan.synthesis.meshing.picture import mesh_images
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
 
 CPU = torch.device("cpu")
@@ -105,9 +106,6 @@ def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator
 
 def test_the_mesh_stands_where_images_show_the_object(balls: Generator, ball_params: config.Params) -> None:
     """A fitted model of solid balls: the mesh covers the pixels whose depth is known, and is as far away."""
-    from pigan.rendering.cameras import look_at_origin
-    from pigan.synthesis.meshing.picture import mesh_images
-
     camera, side = ball_params.camera, 32
     code = draw_codes(balls, 1, 1.0, ball_params, CPU, "strip")
     yaw, pitch = torch.tensor([0.9]), torch.tensor([usual_pitch(camera)])
@@ -119,9 +117,4 @@ def test_the_mesh_stands_where_images_show_the_object(balls: Generator, ball_par
     assert (there & solid).sum() / (there | solid).sum() > 0.85
     # white shines through its foggy edge
     shown = ndimage.binary_erosion(there & solid)
-    print(
-        np.abs(paint[shown].astype(int) - views.images[0][shown]).mean(),
-        shown.sum(),
-        np.corrcoef(paint[shown].astype(int).ravel(), views.images[0][shown].ravel()),
-    )
     assert np.corrcoef(paint[shown].ravel(), views.images[0][shown].ravel())[0, 1] > 0.9

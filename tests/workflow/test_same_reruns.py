@@ -8,7 +8,7 @@ from pipeline_tree import Tree, TreeMaker
 
 pytestmark = pytest.mark.engines
 
-BOTH = ("baseline", "no-r1")
+BOTH = ("baseline", "relu-pe")
 AFTER_TRAINING = ("generate", "evaluate")
 CHANGES = {
     "a comment": ("# One experiment.", "# An experiment.", set()),
@@ -30,13 +30,13 @@ CHANGES = {
         },
     ),
     "one arm": (
-        "r1_weight: 0.0",
-        "r1_weight: 0.5",
+        "field: relu-pe",
+        "field: concat-relu",
         {
-            "init no-r1",
-            "train no-r1 r16",
-            "train no-r1 r32",
-            *(f"{stage} no-r1" for stage in AFTER_TRAINING),
+            "init relu-pe",
+            "train relu-pe r16",
+            "train relu-pe r32",
+            *(f"{stage} relu-pe" for stage in AFTER_TRAINING),
             "report",
         },
     ),

@@ -1,6 +1,7 @@
 """GRAF's CARLA cameras: one `<stem>_extrinsics.npy` an image and one intrinsics.npy for all.
 
 What is known, from how other projects use these very files (the archive itself publishes no description):
+
 - extrinsics are 3 x 4 cam2world matrices with OpenGL's camera axes: three code bases (google-research/nerf-from-image,
   AlvinZhuyx/NeRF-LEBM and a converter to NeRF's transforms.json) send rays along (x, y, -1) through them as they are;
 - the world has z up and the car at the origin, with cameras at a distance of 10: GRAF samples its own poses so

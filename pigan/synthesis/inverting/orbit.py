@@ -70,8 +70,8 @@ def towards_numbers(
     """The gradient of the numbers from that of their rays."""
     leaf = numbers.detach().clone().requires_grad_()
     seen = cast(cameras_at(leaf, 1.0), rays, radius)
-    shares = (towards.origins, towards.directions, towards.further)
-    (gradient,) = torch.autograd.grad(tuple(seen), leaf, shares)
+    shares = [values for values in towards[2:] if values is not None]
+    (gradient,) = torch.autograd.grad([*seen[:2], seen.origins.norm(dim=-1)], leaf, shares)
     return gradient
 
 
@@ -83,7 +83,7 @@ def spread_poses(camera: Camera, count: int, seed: int) -> Float[Tensor, "view 2
     drawn = torch.stack(poses_of(camera, DRAWN, generator_for(torch.device("cpu"), seed, "starts")), 1)
     if len(distinct := torch.unique(drawn, dim=0)) <= count:
         return distinct
-    points = position_on_sphere(*drawn.unbind(1), 1.0)
+    points = position_on_sphere(drawn[:, 0], drawn[:, 1], 1.0)
     centres = points[torch.linspace(0, DRAWN - 1, count).long()]
     for _ in range(ROUNDS):
         nearest = (points @ centres.mT).argmax(1)

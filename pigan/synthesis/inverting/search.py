@@ -1,26 +1,28 @@
 """The search for a photo's object and camera: many starts among the model's own objects, then the best ones freely.
 
 First the latent of an object and the camera are sought together at a low resolution, from several starts at once: as
-long as only objects of the model are allowed, a wrong camera cannot be made up for by a bent object. Then the code
-itself (frequencies and phases of every layer, as in arXiv 2012.00926) of the best few is moved, with the camera, at
-the full resolution. Every random number is named by its step, so that a search can go on where it was interrupted.
+long as only objects of the model are allowed, a wrong camera cannot be made up for by a bent object. The best few are
+made exact at the full resolution. Then the code itself (frequencies and phases of every layer, as in arXiv 2012.00926)
+is moved, with the camera. Every random number is named by its step, so that a search can go on where it was
+interrupted.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from pigan.kernels.choose import EXACT, field_of
 from pigan.models.generator import ray_settings
 from pigan.models.mapping import draw_latents
-from pigan.rendering.render import RayRandomness, draw_randomness, no_randomness, render_rays
+from pigan.rendering.render import no_randomness, render_rays
 from pigan.runtime import generator_for
 from pigan.sections import Camera
-from pigan.synthesis.inversion import CPU_TILE, FALL, FALLS, GPU_TILE, POINTS_A_PASS, Search
+from pigan.synthesis.inversion import CPU_TILE, FALL, FALLS, GPU_TILE, Search
 from pigan.synthesis.inverting.losses import Features, Perceptual
+from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import (
     Known,
     cameras_at,
@@ -32,7 +34,7 @@ from pigan.synthesis.inverting.orbit import (
     within,
 )
 from pigan.synthesis.inverting.photo import Photo, Target, target_of
-from pigan.synthesis.ray_gradients import moved, ray_gradients
+from pigan.synthesis.ray_gradients import Loss, moved, ray_gradients
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.views import usual_pitch
 
@@ -40,11 +42,15 @@ CPU = torch.device("cpu")
 COARSE_SIDES = (16, 32)
 # poses and latents that are looked at for every start
 POSES, LATENTS = 4, 16
-# of all steps: latents at the low and at the full resolution; codes have the rest
-LATENT_SHARES = (0.35, 0.35)
-# learning rates of latents and angles (radians), phase by phase; that of codes is a setting
-LATENT_LR = (0.05, 0.03)
-POSE_LR = (0.03, 0.01, 0.003)
+# of all steps, those at the low resolution, and at most those that solve; the last phase has the rest
+COARSE_SHARE, SOLVED_SHARE, SOLVED_STEPS = 0.3, 0.1, 12
+# learning rates of latents and angles (radians); that of codes is a setting
+LATENT_LR, POSE_LR, LAST_POSE_LR = 0.05, 0.03, 0.002
+DAMPING = 0.01
+# others are given up before the last phase when the best start is so many times better
+HOPELESS = 2.0
+# rays at a time without gradients
+RAYS_A_PASS = 1 << 16
 # images that a perceptual loss looks at
 PERCEPTUAL_SIDE = 64
 # starts that ended so near to each other (radians) are one
@@ -82,6 +88,8 @@ class Phase(NamedTuple):
     rays: int
     latent: bool
     """Whether latents are moved; else codes."""
+    solved: bool = False
+    """By solving for all unknowns at once; else by Adam."""
 
 
 class Best(NamedTuple):
@@ -114,12 +122,13 @@ class PhotoSearch:
         )
         side, fov = settings.resolution, edge_fov(params.camera, settings.resolution)
         coarse = min(side, max(COARSE_SIDES[0], min(side // 2, COARSE_SIDES[1])))
-        first, second = (round(share * settings.steps) for share in LATENT_SHARES)
+        first, second = round(COARSE_SHARE * settings.steps), min(SOLVED_STEPS, int(SOLVED_SHARE * settings.steps))
         low, full = (target_of(photo, pixels, fov, device) for pixels in (coarse, side))
+        rays = min(settings.rays, len(full.rays))
         self.phases = (
             Phase(low, first, len(low.rays), True),
-            Phase(full, second, min(settings.rays, len(full.rays)), True),
-            Phase(full, settings.steps - first - second, min(settings.rays, len(full.rays)), False),
+            Phase(full, second, rays, True, solved=True),
+            Phase(full, settings.steps - first - second, rays, False),
         )
         self.perceptual = None
         if features is not None and settings.perceptual > 0:
@@ -137,29 +146,61 @@ class PhotoSearch:
 
     def advance(self) -> float:
         """Takes one step; returns the least squared error of its rays."""
-        phase, settings, device = self.phases[self.phase], self.settings, self.model.device
+        phase = self.phases[self.phase]
+        error = self._solve(phase) if phase.solved else self._descend(phase)
+        self.step += 1
+        self._leave_finished_phases()
+        return error
+
+    def _descend(self, phase: Phase) -> float:
+        """One step of Adam."""
+        settings, device = self.settings, self.model.device
         random = generator_for(CPU, settings.seed, "photo inversion", self.phase, self.step)
         chosen = torch.randperm(len(phase.target.rays), generator=random)[: phase.rays].to(device)
         free = (self.base + self.codes.offset).requires_grad_(phase.latent)
         code: Tensor = self.model.generator.mapping(free) if phase.latent else free
-        sizes = (len(free), phase.rays)
-        randomness = _on(device, draw_randomness(*sizes, self.sampling, 0.0, random))
         noisy = code.detach()
         if not phase.latent:
             noise = torch.randn(code.shape, generator=random).to(device)
             noisy = noisy + settings.noise * (1 - self.step / phase.steps) * noise
-        error, gradient, pose_gradient = self._gradients(noisy, phase.target, chosen, randomness, random)
+        error, gradient, pose_gradient = self._gradients(noisy, phase.target, chosen)
         if phase.latent:
             gradient = torch.autograd.grad(code, free, gradient)[0]
         centre = torch.zeros_like(free) if phase.latent else self.model.average_code
         gradient = gradient + 2 * settings.regularisation * (free.detach() - centre)
         fall = FALL ** (FALLS * self.step // phase.steps)
-        self.codes.step(gradient, (LATENT_LR[self.phase] if phase.latent else settings.lr) * fall)
-        self.poses.step(self.free * pose_gradient, POSE_LR[self.phase] * fall)
+        self.codes.step(gradient, (LATENT_LR if phase.latent else settings.lr) * fall)
+        self.poses.step(self.free * pose_gradient, (POSE_LR if phase.latent else LAST_POSE_LR) * fall)
         self.poses.offset = within(self.start + self.poses.offset, self.model.params.camera.radius) - self.start
-        self.step += 1
-        self._leave_finished_phases()
         return float(error.min())
+
+    @torch.no_grad()
+    def _solve(self, phase: Phase) -> float:
+        """One step of Levenberg-Marquardt for every start, on the same rays each time."""
+        settings, radius = self.settings, self.model.params.camera.radius
+        random = generator_for(CPU, settings.seed, "photo inversion", self.phase)
+        chosen = torch.randperm(len(phase.target.rays), generator=random)[: phase.rays].to(self.model.device)
+        rays, colours = phase.target.rays[chosen], phase.target.colours[chosen]
+        size, share = self.base.shape[1], (3 * len(chosen)) ** -0.5
+        batch = max(1, RAYS_A_PASS // len(chosen))
+
+        def residuals(guesses: Float[Tensor, "guess unknown"]) -> Float[Tensor, "guess residual"]:
+            found = []
+            for some in guesses.split(batch):
+                latent, numbers = some[:, :size], within(some[:, size:], radius)
+                colour = self._render(self.model.generator.mapping(latent), numbers, rays)
+                off = share * (2 * colour - 1 - colours).flatten(1)
+                found.append(torch.cat((off, settings.regularisation**0.5 * latent), 1))
+            return torch.cat(found)
+
+        free = torch.cat((torch.ones(size, device=self.base.device), self.free))
+        for row in range(len(self.base)):
+            before = torch.cat((self.base[row] + self.codes.offset[row], self.start[row] + self.poses.offset[row]))
+            after, damping = damped_step(residuals, before, free, float(self.damping[row]))
+            self.codes.offset[row] = after[:size] - self.base[row]
+            self.poses.offset[row] = within(after[None, size:], radius)[0] - self.start[row]
+            self.damping[row] = damping
+        return float(self._objectives(self._codes(), self.start + self.poses.offset, phase).min())
 
     def best(self) -> Best:
         """The best object so far and its camera, by the objective without randomness."""
@@ -172,7 +213,7 @@ class PhotoSearch:
         """Everything that steps change."""
         moving = {"codes": self.codes, "poses": self.poses}
         found = {f"{name}.{key}": value for name, search in moving.items() for key, value in vars(search).items()}
-        return {"base": self.base, "start": self.start, **found}
+        return {"base": self.base, "start": self.start, "damping": self.damping, **found}
 
     def about(self) -> dict[str, Any]:
         """Where the search stands, beside its tensors."""
@@ -185,12 +226,14 @@ class PhotoSearch:
         for name, search in (("codes", self.codes), ("poses", self.poses)):
             for key in vars(search):
                 setattr(search, key, here[f"{name}.{key}"])
+        self.damping = here["damping"]
         self.phase, self.step = int(about["phase"]), int(about["step"])
 
     def _begin(self, base: Float[Tensor, "row numbers"], start: Float[Tensor, "row 3"]) -> None:
         self.base, self.start = base, start
-        self.codes = Search(*base.shape, base.device)
-        self.poses = Search(*start.shape, start.device)
+        self.damping = torch.full((len(base),), DAMPING, device=base.device)
+        self.codes = Search(base.shape[0], base.shape[1], base.device)
+        self.poses = Search(start.shape[0], start.shape[1], start.device)
 
     @torch.no_grad()
     def _codes(self) -> Float[Tensor, "row code"]:
@@ -201,47 +244,45 @@ class PhotoSearch:
         """Goes on with the best few that differ in their camera when a phase is over."""
         while self.phase + 1 < len(self.phases) and self.step >= self.phases[self.phase].steps:
             base, code, numbers = self.base + self.codes.offset, self._codes(), self.start + self.poses.offset
-            order = self._objectives(code, numbers, self.phases[self.phase]).argsort(stable=True).tolist()
+            objectives = self._objectives(code, numbers, self.phases[self.phase])
             kept: list[int] = []
-            for row in order:
+            for row in objectives.argsort(stable=True).tolist():
                 apart = not kept or bool((turned_by(numbers[kept], numbers[row]) > SAME).all())
-                if apart and len(kept) < self.settings.kept:
+                hopeless = self.phases[self.phase].solved and objectives[row] > HOPELESS * objectives.min()
+                if apart and not hopeless and len(kept) < self.settings.kept:
                     kept.append(row)
             self.phase, self.step = self.phase + 1, 0
             self._begin((base if self.phases[self.phase].latent else code)[kept], numbers[kept])
 
     def _gradients(
-        self,
-        code: Float[Tensor, "row code"],
-        target: Target,
-        chosen: Tensor,
-        randomness: RayRandomness,
-        random: torch.Generator,
+        self, code: Float[Tensor, "row code"], target: Target, chosen: Int64[Tensor, "ray"]
     ) -> tuple[Float[Tensor, "row"], Float[Tensor, "row code"], Float[Tensor, "row 3"]]:
-        """Squared error of the chosen rays, and the gradients of the objective for codes and cameras."""
+        """Squared error of the chosen rays, and the gradients of the objective for codes and cameras.
+
+        Samples stand where they do in what is rendered: moved at random, few of them would show the mean of many
+        slightly different images, which no camera gives.
+        """
         generator, radius, device = self.model.generator, self.model.params.camera.radius, code.device
         numbers, moves = self.start + self.poses.offset, bool(self.free.any())
-        cameras = cameras_at(numbers, 1.0)
+        cameras, colours = cameras_at(numbers, 1.0), target.colours[chosen]
         busy = CPU_TILE if device.type == "cpu" else GPU_TILE
-        colours = target.colours[chosen]
 
         def squared(colour: Float[Tensor, "row ray 3"]) -> Float[Tensor, "row"]:
             return (2 * colour - 1 - colours).square().mean((1, 2))
 
-        rays = target.rays[chosen]
-        along = cast(cameras, rays, radius)
-        pixels = ray_gradients(generator, code, along, self.sampling, randomness, squared, busy, moves)
-        gradient = pixels.code
-        pose = towards_numbers(numbers, rays, radius, pixels) if moves else torch.zeros_like(numbers)
+        parts: list[tuple[Float[Tensor, "ray 3"], Loss, float]] = [(target.rays[chosen], squared, 1.0)]
         if self.perceptual is not None and not self.phases[self.phase].latent:
-            rays, weight = self.perceptual.rays, self.settings.perceptual
-            drawn = _on(device, draw_randomness(len(code), len(rays), self.sampling, 0.0, random))
+            parts.append((self.perceptual.rays, self.perceptual, self.settings.perceptual))
+        errors, gradient, pose = [], torch.zeros_like(code), torch.zeros_like(numbers)
+        for rays, loss, weight in parts:
+            still = no_randomness(len(code), len(rays), self.sampling, device)
             along = cast(cameras, rays, radius)
-            maps = ray_gradients(generator, code, along, self.sampling, drawn, self.perceptual, busy, moves)
-            gradient = gradient + weight * maps.code
+            towards = ray_gradients(generator, code, along, self.sampling, still, loss, busy, moves)
+            gradient = gradient + weight * towards.code
             if moves:
-                pose = pose + weight * towards_numbers(numbers, rays, radius, maps)
-        return pixels.loss, gradient, pose
+                pose = pose + weight * towards_numbers(numbers, rays, radius, towards)
+            errors.append(towards.loss)
+        return errors[0], gradient, pose
 
     @torch.no_grad()
     def _objectives(
@@ -249,7 +290,7 @@ class PhotoSearch:
     ) -> Float[Tensor, "row"]:
         """What the search makes small, of all pixels and without randomness."""
         rays, device = phase.target.rays, code.device
-        batch = max(1, min(POINTS_A_PASS // (len(rays) * self.sampling.samples), 64))
+        batch = max(1, RAYS_A_PASS // len(rays))
         found = []
         for some in (slice(start, start + batch) for start in range(0, len(code), batch)):
             colour = self._render(code[some], numbers[some], rays)
@@ -301,7 +342,3 @@ def edge_fov(camera: Camera, side: int) -> float:
     if not camera.align_corners:
         return camera.fov
     return 2 * math.atan(math.tan(camera.fov / 2) * side / (side - 1))
-
-
-def _on(device: torch.device, drawn: RayRandomness) -> RayRandomness:
-    return RayRandomness(*(None if values is None else values.to(device) for values in drawn))

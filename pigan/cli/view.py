@@ -1,0 +1,39 @@
+"""The command that shows a trained model live, in a browser."""
+
+from typing import Annotated
+
+import typer
+
+from pigan.cli.options import Device, ModelName, OnDevice, app, processors
+from pigan.errors import PiganError
+
+# threads of narrower fields wait for each other longer than they save
+WIDE = 128
+
+
+@app.command()
+def view(
+    model: ModelName,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 is a free one.")] = 0,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser, or only print its address.")
+    ] = True,
+    device: OnDevice = Device.auto,
+) -> None:
+    """Show a model on a page of this machine: turn objects, change seed and camera live, save images and meshes.
+
+    For example: pigan view --model cars/baseline/seed0
+    """
+    try:
+        from pigan.view.server import serve
+    except ModuleNotFoundError as error:
+        raise PiganError(f"the viewer needs {error.name}: pip install 'pigan[view]'") from None
+    from pigan.runtime import choose_device, prepare_process
+    from pigan.synthesis.trained import load_model
+
+    chosen = choose_device(device)
+    trained = load_model(model, chosen)
+    model_params = trained.params
+    wide = model_params.model.hidden >= WIDE
+    prepare_process(processors() if wide else model_params.training.threads)
+    serve(trained, model, port, open_browser)

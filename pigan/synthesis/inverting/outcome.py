@@ -1,0 +1,135 @@
+"""What an inverted photo leaves behind: code, metrics, pictures."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from pigan.files import write_json
+from pigan.synthesis.inverted_code import CODE_FILE, save_code
+from pigan.synthesis.inverting.losses import Features, Perceptual, similarity
+from pigan.synthesis.inverting.orbit import cameras_at, from_numbers
+from pigan.synthesis.inverting.photo import Photo
+from pigan.synthesis.inverting.search import Best, SearchSettings, edge_fov
+from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, enlargement, grid, save_image
+from pigan.synthesis.trained import TrainedModel
+from pigan.synthesis.viewing import Cameras, Seen, look
+from pigan.synthesis.views import FULL_CIRCLE
+
+RESULT = "result.json"
+OTHER_VIEWS = 3
+
+
+class HeldOut(NamedTuple):
+    """Another photo of the same object, which the search does not see, and its camera."""
+
+    photo: Photo
+    yaw: float
+    """Radians."""
+    pitch: float
+    """Radians from +y."""
+    distance: float | None = None
+    """World units; None: the training's."""
+
+
+def write_outcome(
+    folder: Path,
+    model: TrainedModel,
+    photo: Photo,
+    best: Best,
+    settings: SearchSettings,
+    about: dict[str, Any],
+    held_out: HeldOut | None = None,
+    features: Features | None = None,
+) -> dict[str, Any]:
+    """code.safetensors, result.json, input.png, rendered.png, depth.png and strip.png in `folder`; returns the result.
+
+    `about` joins the result.
+    """
+    side, camera = settings.resolution, model.params.camera
+    cameras = cameras_at(best.numbers, camera.fov)
+    seen = look(model.generator, best.code, cameras, side, model.params)
+    colour = seen.colour[0].cpu().numpy()
+    alike = similarity(colour, photo.pixels, photo.counts)
+    yaw, pitch, distance = from_numbers(best.numbers.double())[0].tolist()
+    losses = {
+        "pixels": float(((2 * colour - photo.values[0].permute(1, 2, 0).numpy() - 1) ** 2)[photo.counts].mean()),
+        "away_from_average": float((best.code - model.average_code).square().sum()),
+    }
+    if features is not None:
+        small = min(side, 64)
+        distance_of = Perceptual(features, photo, small, edge_fov(camera, side), model.device)
+        shown = look(model.generator, best.code, cameras, small, model.params).colour
+        with torch.no_grad():
+            losses["features"] = float(distance_of(shown.flatten(1, 2))[0])
+    result: dict[str, Any] = {
+        "photo": str(photo.path),
+        "model": str(model.source),
+        "psnr_db": alike.psnr,
+        "ssim": alike.ssim,
+        "counted_share": float(photo.counts.mean()),
+        "camera": {
+            "yaw_degrees": math.degrees(yaw) % 360,
+            "pitch_degrees": math.degrees(pitch),
+            "distance": distance,
+            "fov_degrees": math.degrees(camera.fov),
+        },
+        "losses": losses,
+        "settings": settings._asdict(),
+        **about,
+    }
+    if held_out is not None:
+        result["held_out"] = _held_out(model, best, held_out, side)
+    save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance}, {})
+    scale = enlargement(side)
+    save_image(folder / "input.png", photo.pixels)
+    save_image(folder / "rendered.png", _levels(seen)[0])
+    save_image(folder / "depth.png", _with_scale(seen, scale))
+    others = look(model.generator, best.code.expand(OTHER_VIEWS, -1), other_cameras(model, best), side, model.params)
+    tiles = (photo.pixels[None], _levels(seen), depth_colours(seen.depth.cpu().numpy()), _levels(others))
+    save_image(folder / "strip.png", grid(np.concatenate(tiles), 3 + OTHER_VIEWS), scale)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def write_preview(path: Path, model: TrainedModel, photo: Photo, best: Best) -> None:
+    """The photo, what the search has so far, and its depth, side by side."""
+    side = len(photo.pixels)
+    seen = look(model.generator, best.code, cameras_at(best.numbers, model.params.camera.fov), side, model.params)
+    tiles = (photo.pixels[None], _levels(seen), depth_colours(seen.depth.cpu().numpy()))
+    save_image(path, grid(np.concatenate(tiles), len(tiles)), enlargement(side))
+
+
+def other_cameras(model: TrainedModel, best: Best) -> Cameras:
+    """From where the strip shows the object beside: further round, or across what was trained on."""
+    camera, (yaw, pitch, distance) = model.params.camera, from_numbers(best.numbers)[0].cpu()
+    if camera.yaw_spread >= FULL_CIRCLE:
+        yaws = yaw + math.pi / 2 * torch.arange(1, OTHER_VIEWS + 1)
+    else:
+        yaws = camera.yaw_mean + camera.yaw_spread * torch.linspace(-1, 1, OTHER_VIEWS)
+    return model.cameras(yaws, pitch.expand_as(yaws), radius=float(distance))
+
+
+def _held_out(model: TrainedModel, best: Best, held_out: HeldOut, side: int) -> dict[str, Any]:
+    """How alike the object and a photo that the search has not seen are."""
+    cameras = model.cameras(held_out.yaw, held_out.pitch, radius=held_out.distance)
+    colour = look(model.generator, best.code, cameras, side, model.params).colour[0].cpu().numpy()
+    alike = similarity(colour, held_out.photo.pixels, held_out.photo.counts)
+    return {"photo": str(held_out.photo.path), "psnr_db": alike.psnr, "ssim": alike.ssim}
+
+
+def _levels(seen: Seen) -> UInt8[np.ndarray, "view side side 3"]:
+    levels: Tensor = (seen.colour * 255).round().clamp(0, 255).to(torch.uint8)
+    return levels.cpu().numpy()
+
+
+def _with_scale(seen: Seen, scale: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Coloured depth with its scale below, wide enough to be read."""
+    depth: Float32[np.ndarray, "1 side side"] = seen.depth.cpu().numpy()
+    ends = depth_ends(depth)
+    wide = enlarged(depth_colours(depth)[0], max(scale, math.ceil(360 / depth.shape[-1])))
+    return wide if ends is None else np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
