@@ -17,6 +17,8 @@ from pigan.data.sources import transfer
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
+SLOW = {"cluster", "robustness", "stages", "status", "storage", "test_end_to_end.py", "workflow"}
+
 # a busy machine is no failure
 hypothesis.settings.register_profile("pigan", deadline=None)
 hypothesis.settings.load_profile("pigan")
@@ -27,7 +29,7 @@ torch.set_num_threads(1)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that start engines and stages begin, so that no worker is left with a long one at the end."""
-    items.sort(key=lambda item: not {"workflow", "stages", "test_end_to_end.py"}.intersection(item.path.parts))
+    items.sort(key=lambda item: not SLOW.intersection(item.path.parts))
 
 
 def preset(name: str) -> config.Params:
