@@ -77,13 +77,22 @@ test: .venv/.installed ## style, types, workflow lint and all tests
 workflow-report: .venv/.installed ## Snakemake's own report (times, commands, figures) in reports/workflow.html
 	snakemake --report reports/workflow.html
 
+.PHONY: docs
+docs: .venv/.installed ## the documentation site: docs/_build/index.html; a warning is an error
+	sphinx-build --fail-on-warning --keep-going --quiet -j 2 -b html -d docs/_build/.doctrees docs docs/_build
+	@echo "The site: file://$(CURDIR)/docs/_build/index.html"
+
+.PHONY: gallery
+gallery: .venv/.installed ## the pictures of docs/gallery.md anew, by its own commands, from runs/ of make report
+	python docs/gallery.py runs
+
 .PHONY: schema
 schema: .venv/.installed ## write workflow/schemas/params.schema.json anew from pigan/config.py
 	pigan params --schema > workflow/schemas/params.schema.json
 
 .PHONY: clean
 clean: ## remove caches, logs and the plots page; results stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis logs dvc_plots
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis logs dvc_plots docs/_build
 	find pigan tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # the engines do not see each other's locks: $(call idle,ENGINE) fails in one line while ENGINE is at work here

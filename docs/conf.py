@@ -1,6 +1,7 @@
 """The documentation site: guides in Markdown, the reference from docstrings, nothing fetched while it is built."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "extensions")]
 
 from pigan import __version__  # noqa: E402
+
+# of sphinx_autodoc_typehints, about what comes after the pinned Sphinx
+warnings.filterwarnings("ignore", message=".*_RstSnippetParser.set_application")
 
 project = "pigan"
 author = "pigan contributors"
@@ -26,7 +30,6 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 root_doc = "index"
-nitpicky = False
 
 # docstrings and guides: `code`, plain quotes and dashes
 default_role = "code"
@@ -56,7 +59,6 @@ html_static_path = ["static"]
 html_css_files = ["pigan.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_last_updated_fmt = None
 html_theme_options: dict[str, Any] = {
     "light_css_variables": {"color-brand-primary": "#1b5e8a", "color-brand-content": "#1b5e8a"},
     "dark_css_variables": {"color-brand-primary": "#7cc0e8", "color-brand-content": "#7cc0e8"},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pigan import progress
-from pigan.progress import Progress, track
+from pigan.progress import Progress, heard_by, track
 
 
 class Terminal(io.StringIO):
@@ -92,3 +92,19 @@ def test_terminal_gets_one_bar_that_redraws_itself(monkeypatch: pytest.MonkeyPat
     written = terminal.getvalue()
     assert "train: " in written and "4/4" in written and "loss_d=0.25" in written
     assert written.count("\r") >= 2 and written.count("\n") == 1
+
+
+def test_listeners_hear_what_is_counted_meanwhile_and_can_end_it() -> None:
+    heard: list[tuple[int, int | None]] = []
+    with heard_by(lambda done, total: heard.append((done, total))), Progress(5, "mesh") as shown:
+        shown.advance(2)
+        shown.advance(3)
+    with Progress(1, "other") as shown:
+        shown.advance()
+    assert heard == [(2, 5), (5, 5)]
+
+    def enough(done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), heard_by(enough):
+        list(track(range(3), 3, "mesh"))

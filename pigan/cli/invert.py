@@ -9,7 +9,7 @@ import typer
 from pigan.cli.options import Device, ModelName, OnDevice, app, wrote
 from pigan.errors import PiganError
 
-STEPS, STARTS, RAYS, LR = 700, 8, 512, 0.01
+STEPS, STARTS, RAYS, LR = 700, 12, 512, 0.01
 REGULARISATION, NOISE = 1e-5, 0.03
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pigan.cli.objects import CodeFiles, objects_of
 from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, parse_seeds, wrote
 from pigan.errors import PiganError
 
@@ -30,6 +31,7 @@ def mesh(
         typer.Option("--out", help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb."),
     ],
     seeds: Seeds = "0",
+    inverted: CodeFiles = None,
     truncation: Truncation = None,
     resolution: Annotated[
         int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid of densities.")
@@ -82,12 +84,14 @@ def mesh(
     angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))
     settings = MeshSettings(resolution, height, side, faces, not all_pieces, not with_holes, colours.value, *angles)
     psi = trained.params.generate.sheet_truncation if truncation is None else truncation
-    for each in numbers:
-        code = trained.codes(trained.latents(each), psi)
-        made, facts = mesh_of(trained.generator, code, trained.params, settings, f"seed {each}")
-        path = out if len(numbers) == 1 else out.with_stem(f"{out.stem}_{each}")
+    codes, names = objects_of(trained, numbers, inverted, psi)
+    numbered = [str(number) for number in numbers] if not inverted else names
+    for code, name, number in zip(codes.split(1), names, numbered, strict=True):
+        label = name if inverted else f"seed {number}"
+        made, facts = mesh_of(trained.generator, code, trained.params, settings, label)
+        path = out if len(names) == 1 else out.with_stem(f"{out.stem}_{number}")
         save_mesh(made, path)
-        typer.echo(f"seed {each}: {_told(facts)}")
+        typer.echo(f"{label}: {_told(facts)}")
         wrote(path)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from pigan.cli.objects import CodeFiles, objects_of
 from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, parse_seeds, typed, wrote
 from pigan.errors import PiganError
 
@@ -23,6 +24,7 @@ def render(
     model: ModelName,
     out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
     seeds: Seeds = "0-8",
+    inverted: CodeFiles = None,
     layout: Annotated[
         LayoutName,
         typer.Option(
@@ -86,7 +88,7 @@ def render(
     if lock_view is not None:
         trained = trained.with_locked_view(lock_view)
     psi = own.generate.sheet_truncation if truncation is None else truncation
-    codes = trained.codes(trained.latents(numbers), 1.0 if layout == "truncation" else psi)
+    codes, names = objects_of(trained, numbers, inverted, 1.0 if layout == "truncation" else psi)
     looks = Looks(
         resolution or own.generate.resolution,
         None if pitch is None else math.radians(pitch),
@@ -95,7 +97,6 @@ def render(
         samples,
         None if background == "own" else background,
     )
-    names = [f"seed{number}" for number in numbers]
     views = plan(trained, codes, names, layout, None if yaw is None else math.radians(yaw), columns)
     seen, cameras = render_plan(trained, views, looks)
     for path in write_stills(seen, cameras, views, layout, maps, form, own.camera.align_corners, out):

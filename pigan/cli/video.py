@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pigan.cli.objects import CodeFiles, objects_of
 from pigan.cli.options import Device, ModelName, OnDevice, Truncation, app, parse_seeds, wrote
 from pigan.errors import PiganError
 
@@ -27,6 +28,7 @@ def video(
     seeds: Annotated[
         str, typer.Option("--seeds", help="7, or 0-3,7: shown together, or one after the other with --morph.")
     ] = "0",
+    inverted: CodeFiles = None,
     morph: Annotated[
         Morph,
         typer.Option("--morph", help="One object turns into the next, by interpolated frequencies and phases."),
@@ -54,7 +56,7 @@ def video(
     For example: pigan video --model cars/baseline/seed0 --seeds 0-3 --path orbit --depth --out turn.mp4
     """
     numbers = parse_seeds(seeds)
-    if morph != "none" and len(numbers) < 2:
+    if morph != "none" and len(inverted or numbers) < 2:
         raise PiganError(f"--morph {morph}: name several seeds to turn into each other, as --seeds 0-3")
     if morph != "none" and columns is not None:
         raise PiganError("--columns is of objects that are shown together: leave it out with --morph")
@@ -70,8 +72,9 @@ def video(
     prepare_process(own.training.threads)
     trained.check_samples(samples)
     psi = own.generate.sheet_truncation if truncation is None else truncation
-    count = frames or (72 if morph == "none" else 36 * len(numbers))
-    shown = codes_of_frames(trained.codes(trained.latents(numbers), psi), trained.average_code, morph, count)
+    count = frames or (72 if morph == "none" else 36 * len(inverted or numbers))
+    codes, _ = objects_of(trained, numbers, inverted, psi)
+    shown = codes_of_frames(codes, trained.average_code, morph, count)
     how = Film(
         resolution or max(own.generate.resolution, 128),
         columns or math.ceil(math.sqrt(len(shown[0]))),

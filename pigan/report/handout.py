@@ -18,7 +18,7 @@ from pigan.runtime import choose_device, prepare_process
 from pigan.synthesis.exported import CONFIG, PICTURE, WEIGHTS, write_config, write_picture, write_weights
 from pigan.synthesis.onnx_files import check_tools, write_onnx
 from pigan.synthesis.trained import TrainedModel, load_model
-from pigan.training.state import describe
+from pigan.training.checkpoint import describe
 
 CARD = "README.md"
 

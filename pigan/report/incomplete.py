@@ -12,7 +12,7 @@ from pigan.chain.place import Place, command, stage_before, stages_of_run
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.records import Unusable
-from pigan.training.state import describe
+from pigan.training.checkpoint import describe
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pigan.config import Params, merge, parse
 from pigan.files import write_json
 from pigan.synthesis.pictures import sample_sheet
 from pigan.synthesis.trained import TrainedModel
-from pigan.training.state import architecture, describe, write_tensors
+from pigan.training.checkpoint import describe, write_tensors
+from pigan.training.state import architecture
 
 WEIGHTS, CONFIG, PICTURE = "model.safetensors", "config.json", "samples.png"
 # of the picture: more would take minutes on a CPU with the networks of the paper

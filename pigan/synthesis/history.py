@@ -14,8 +14,9 @@ from pigan.progress import track
 from pigan.rendering.cameras import poses_of
 from pigan.runtime import generator_for
 from pigan.synthesis.views import draw_codes, render_views
+from pigan.training.checkpoint import describe
 from pigan.training.snapshots import FOLDER, INDEX, Snapshot, read_snapshots
-from pigan.training.state import Counters, describe, load_generator
+from pigan.training.state import Counters, load_generator
 
 
 def write_history(

@@ -17,7 +17,8 @@ from pigan.models.generator import Generator
 from pigan.models.official import discriminator_from_official, generator_from_official
 from pigan.models.pickles import shown
 from pigan.models.released import PLAIN, WARPED, Part, Role, discriminator_kind, read_part
-from pigan.training.state import Counters, architecture, write_tensors
+from pigan.training.checkpoint import write_tensors
+from pigan.training.state import Counters, architecture
 
 RELEASED = ("celeba", "cats", "carla")
 # the same box, written with another number of digits

@@ -11,7 +11,7 @@ from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import Cameras, orbit_cameras
-from pigan.training.state import content_sha256, describe, read_tensors, write_tensors
+from pigan.training.checkpoint import content_sha256, describe, read_tensors, write_tensors
 
 KIND = "inverted code"
 CODE_FILE = "code.safetensors"

@@ -21,8 +21,9 @@ from pigan.sections import Weights
 from pigan.synthesis.showing import facts_page, show
 from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch, yaw_sweep
+from pigan.training.checkpoint import describe
 from pigan.training.loop import CHECKPOINT, STATE
-from pigan.training.state import describe, load_generator
+from pigan.training.state import load_generator
 
 # objects and pixels a side of the picture that a notebook shows: a second or two on a CPU for the paper's network
 PREVIEW, PREVIEW_SIDE = 6, 32

@@ -24,12 +24,13 @@ from pigan.models.generator import Generator
 from pigan.progress import Progress
 from pigan.runtime import device_name, peak_memory_mb
 from pigan.training.board import event_file
+from pigan.training.checkpoint import describe
 from pigan.training.curriculum import Schedule, schedule
 from pigan.training.deadline import EXIT_CODE, OUT_OF_TIME, Deadline, seconds_left
 from pigan.training.distributed import ALONE, Ranks, same_state
 from pigan.training.snapshots import FOLDER as SNAPSHOTS
 from pigan.training.snapshots import is_due, keep_until, publish, read_snapshots, save_snapshot
-from pigan.training.state import TrainingState, architecture, describe, load_state, save_state
+from pigan.training.state import TrainingState, architecture, load_state, save_state
 from pigan.training.step import training_step
 
 CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"

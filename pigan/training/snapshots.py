@@ -12,7 +12,8 @@ from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, write_json
 from pigan.latency import appears
-from pigan.training.state import Counters, TrainingState, architecture, read_tensors, write_tensors
+from pigan.training.checkpoint import read_tensors, write_tensors
+from pigan.training.state import Counters, TrainingState, architecture
 
 FOLDER, INDEX = "snapshots", "index.json"
 

@@ -1,31 +1,20 @@
-"""Everything that training changes, and how it is written to and read from one safetensors file.
+"""Everything that training changes, and how it becomes a checkpoint and comes back from one."""
 
-The file's description holds a SHA-256 of itself and of the tensors, which every reading of them checks.
-"""
-
-import contextlib
 import copy
-import hashlib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.files import atomic_file
 from pigan.kernels.choose import choose_dtype
 from pigan.models.discriminator import Discriminator
 from pigan.models.generator import Generator
+from pigan.training.checkpoint import damaged, read_tensors, write_tensors
 
-FORMAT = 2
-SEAL = "sha256"
 ADAM_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -113,45 +102,6 @@ def save_state(path: Path, state: TrainingState, about: dict[str, Any]) -> None:
     write_tensors(path, tensors, {"counters": counters, "scaler": scaler, **about})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Writes tensors, a description that `describe` reads and a hash of both, atomically; same ones, same bytes.
-
-    Raises:
-        PiganError: a tensor is not finite, the disk is full, or no permission.
-    """
-    broken = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
-    if broken:
-        raise PiganError(f"{path}: not saved, {broken} is not finite; lower the learning rates or use fp32")
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    description = {"format": FORMAT, **about}
-    sealed = {SEAL: content_sha256(description, plain), **description}
-    # one key: the order of several would differ from run to run
-    data = save(plain, {"pigan": json.dumps(sealed)})
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def content_sha256(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """SHA-256 (hex) of a description and of names, types, shapes and bytes of tensors on the CPU."""
-    digest = hashlib.sha256(json.dumps(description).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, without reading its tensors; its hash is not checked.
-
-    Raises:
-        PiganError: missing, damaged, or not written by pigan.
-    """
-    with _opened(path) as handle:
-        description, _ = _description(path, handle)
-    return description
-
-
 def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, Any]:
     """Makes `state` that of a checkpoint and returns the checkpoint's description.
 
@@ -175,7 +125,7 @@ def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, An
         if description["scaler"]:
             state.scaler.load_state_dict(description["scaler"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"its counters or scaler are wrong: {error}") from None
+        raise damaged(path, f"its counters or scaler are wrong: {error}") from None
     return description
 
 
@@ -230,20 +180,6 @@ def load_discriminator(path: Path, params: Params, device: torch.device) -> Disc
     return discriminator.to(device).requires_grad_(False)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and all tensors of a checkpoint, whose hash was checked.
-
-    Raises:
-        PiganError: missing, damaged, or not written by pigan.
-    """
-    with _opened(path) as handle:
-        description, seal = _description(path, handle)
-        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (no mapping)
-    if content_sha256(description, tensors) != seal:
-        raise _damaged(path, "its content is not that of its SHA-256")
-    return description, tensors
-
-
 def check_architecture(path: Path, description: dict[str, Any], params: Params) -> None:
     """Raises PiganError when a checkpoint's networks differ from those that `params` describe."""
     saved, wanted = description.get("architecture", {}), architecture(params)
@@ -266,38 +202,6 @@ def architecture(params: Params) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file, opened by safetensors."""
-    try:
-        with safe_open(path, framework="pt") as handle:
-            yield handle
-    except FileNotFoundError:
-        raise PiganError(f"{path}: no such checkpoint; run the stage that writes it first") from None
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _description(path: Path, handle: Any) -> tuple[dict[str, Any], str]:
-    """What an opened file says of itself, and its hash."""
-    text = (handle.metadata() or {}).get("pigan")
-    if text is None:
-        raise _damaged(path, "it has no description")
-    description = json.loads(text)
-    if not isinstance(description, dict):
-        raise _damaged(path, "its description is no object")
-    if description.get("format") != FORMAT:
-        raise PiganError(f"{path}: format {description.get('format')}, this pigan reads format {FORMAT}; train again")
-    # written otherwise it may mean the same, but nothing here wrote it
-    if json.dumps(description) != text:
-        raise _damaged(path, "its description was changed")
-    return description, str(description.pop(SEAL, None))
-
-
-def _damaged(path: Path, how: str) -> PiganError:
-    return PiganError(f"{path}: damaged, or no checkpoint of pigan ({how}); delete it and run its stage again")
-
-
 def _fill(path: Path, module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
     """Gives `module` the weights below `prefix`."""
     try:
@@ -313,7 +217,7 @@ def _moments(path: Path, tensors: dict[str, Tensor], name: str, parameter: Tenso
     for moment in ADAM_MOMENTS:
         value, shape = tensors.get(f"{name}.{moment}"), torch.Size([]) if moment == "step" else parameter.shape
         if value is None or value.shape != shape or value.dtype != torch.float32:
-            raise _damaged(path, f"Adam's {moment} of {name} does not fit")
+            raise damaged(path, f"Adam's {moment} of {name} does not fit")
         found[moment] = value.to(parameter.device)
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from nicegui import background_tasks, events, ui
+from nicegui import background_tasks, ui
 
 from pigan.errors import PiganError
 from pigan.synthesis.stills import Map
@@ -29,6 +29,7 @@ from pigan.view.scene import (
     render_command,
 )
 from pigan.view.session import Lanes, Picture, Session
+from pigan.view.slider import Slider
 from pigan.view.stage import Stage
 
 STYLE = Path(__file__).with_name("view.css")
@@ -87,15 +88,15 @@ class Viewer:
 
     def show(self, picture: Picture) -> None:
         """Shows what the session rendered."""
-        scene, now = self.session.scene, time.monotonic()
-        self.stage.show(f"data:image/png;base64,{base64.b64encode(picture.content).decode()}")
+        scene, now, at_rest = self.session.scene, time.monotonic(), picture.rate is None
+        words = f"{object_name(scene)}, yaw {scene.yaw:g}°, pitch {scene.pitch:g}°" if at_rest else None
+        self.stage.show(f"data:image/png;base64,{base64.b64encode(picture.content).decode()}", words)
         self.error.visible = False
-        if picture.rate is None or now - self.told > TOLD_SECONDS:
+        if at_rest or now - self.told > TOLD_SECONDS:
             self.told = now
             rate = f"{picture.rate:.0f} images/s, " if picture.rate else ""
             self.status.text = f"{rate}{picture.milliseconds:.0f} ms, {picture.side} × {picture.side}"
-        if picture.rate is None:
-            self.stage.describe(f"{object_name(scene)}, yaw {scene.yaw:g}°, pitch {scene.pitch:g}°")
+        if at_rest:
             command = render_command(scene, self.model, self.name)
             self.command.text = command or "Between two seeds there is no such command."
             self.copy.set_enabled(command is not None)
@@ -108,12 +109,11 @@ class Viewer:
         """Turns the camera around the object by so many degrees."""
         scene = self.session.scene
         self.controls["yaw"].value = round((scene.yaw + yaw) % 360, 1)
-        self.controls["pitch"].value = round(min(max(scene.pitch + pitch, PITCHES[0]), PITCHES[1]), 1)
+        self.controls["pitch"].value = round(scene.pitch + pitch, 1)
 
     def zoom(self, factor: float) -> None:
         """Makes the opening angle larger or smaller."""
-        slider = self.controls["fov"]
-        slider.value = round(min(max(self.session.scene.fov * factor, slider.props["min"]), slider.props["max"]), 2)
+        self.controls["fov"].value = round(self.session.scene.fov * factor, 2)
 
     def _want(self, **changes: Any) -> None:
         self.session.want(replace(self.session.scene, **changes))
@@ -134,7 +134,7 @@ class Viewer:
         with _group("Camera"):
             self._slider("yaw", "Yaw", 0, 360, 1, "°")
             self._slider("pitch", "Pitch", *PITCHES, 1, "°")
-            self._slider("fov", "Opening angle", min(4.0, camera.fov_degrees / 2), WIDEST_FOV, 0.5, "°")
+            self._slider("fov", "Opening angle", min(4.0, camera.fov_degrees / 2), WIDEST_FOV, 0.1, "°")
             self._slider("radius", "Distance", round(camera.radius / 2, 3), round(camera.radius * 3, 3), 0.01)
             _button("The usual view", self._reset)
 
@@ -175,17 +175,9 @@ class Viewer:
 
     def _slider(self, field: str, label: str, low: float, high: float, step: float, unit: str = "") -> None:
         value = getattr(self.start, field)
-        with ui.element("div").classes("slider"):
-            ui.label(label)
-            said = ui.label(f"{value:g}{unit}").classes("value")
-
-            def change(event: events.ValueChangeEventArguments[float | None]) -> None:
-                if event.value is not None:
-                    said.text = f"{event.value:g}{unit}"
-                    self._want(**{field: round(float(event.value), 6)})
-
-            slider = ui.slider(min=low, max=high, step=step, value=value, on_change=change)
-            self.controls[field] = slider.props(f'aria-label="{label}"')
+        self.controls[field] = Slider(
+            label, (low, high), step, value, unit, lambda moved: self._want(**{field: round(moved, 6)})
+        )
 
     def _choice(self, field: str, label: str, options: list[int] | dict[Any, str]) -> None:
         select = ui.select(options, value=getattr(self.start, field), label=label)

@@ -45,13 +45,12 @@ class Stage:
         hint = "Drag or arrow keys: turn. Wheel, + and −: zoom."
         ui.label(hint).classes("hint").props('id="stage-hint"')
 
-    def show(self, source: str) -> None:
-        """Shows the picture of a data URL."""
+    def show(self, source: str, in_words: str | None) -> None:
+        """Shows the picture of a data URL; in motion there are no words for it."""
         self._image.props["src"] = source
-
-    def describe(self, text: str) -> None:
-        """Says in words what is shown."""
-        self._stage.props["aria-label"] = text
+        self._stage.props["aria-busy"] = "true" if in_words is None else "false"
+        if in_words is not None:
+            self._stage.props["aria-label"] = in_words
 
     def _grasp(self, event: events.GenericEventArguments) -> None:
         self._last = (event.args[0], event.args[1])

@@ -19,7 +19,7 @@ from pigan.report.handout import export_model
 from pigan.stages.train import init_stage
 from pigan.synthesis import onnx_files
 from pigan.synthesis.trained import load_model
-from pigan.training.state import describe, read_tensors
+from pigan.training.checkpoint import describe, read_tensors
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pigan.report.incomplete import Incomplete
 from pigan.report.page import make_report, report_files
 from pigan.report.tables import ablation_table, curve_table, metrics_table, stage_table, training_table
 from pigan.report.verdict import cautions, comparison, headline, subject
-from pigan.training.state import FORMAT
+from pigan.training.checkpoint import FORMAT
 
 Tree = Callable[[Params], tuple[Path, Path]]
 MakeParams = Callable[..., Params]

@@ -10,8 +10,8 @@ import pytest
 
 from pigan.errors import PiganError
 from pigan.locks import sole_use
+from pigan.training.checkpoint import describe
 from pigan.training.loop import CHECKPOINT, NEXT, PREVIOUS, _cut_log
-from pigan.training.state import describe
 
 names = count()
 

@@ -19,10 +19,10 @@ from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
 from pigan.stages.train import init_stage, train_stage
+from pigan.training.checkpoint import describe
 from pigan.training.heartbeat import FILE, read_heartbeat
 from pigan.training.launch import launch
 from pigan.training.loop import Run, run_fingerprint
-from pigan.training.state import describe
 
 # an odd batch: two ranks have parts of different sizes
 STEPS, BATCH = 60, 5

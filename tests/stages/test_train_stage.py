@@ -18,8 +18,8 @@ from pigan.config import merge
 from pigan.data.crop import crop
 from pigan.data.sources.download import download
 from pigan.files import sha256_file
+from pigan.training.checkpoint import describe
 from pigan.training.loop import Run, run_fingerprint
-from pigan.training.state import describe
 
 STEPS, KEPT_EVERY = 40, 7
 

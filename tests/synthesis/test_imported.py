@@ -23,7 +23,8 @@ from pigan.runtime import seed_of
 from pigan.stages.train import init_stage
 from pigan.synthesis.imported import import_checkpoint
 from pigan.synthesis.trained import load_model
-from pigan.training.state import describe, initial_state, load_discriminator, load_state, load_weights, read_tensors
+from pigan.training.checkpoint import describe, read_tensors
+from pigan.training.state import initial_state, load_discriminator, load_state, load_weights
 
 CELEBA = {"fov": 12.0, "near": 0.88, "far": 1.12, "samples": 12}
 CARLA = {"fov": 30.0, "near": 0.7, "far": 1.3, "samples": 48}

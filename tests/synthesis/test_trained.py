@@ -1,5 +1,7 @@
 """Models found by name, file or folder."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,35 @@ def test_five_lines(runs: Path) -> None:
     image, depth = model.render(model.latents([1, 2]), model.cameras(yaw=torch.tensor([1.0, 2.0])), resolution=8)
     assert image.shape == (2, 8, 8, 3) and depth.shape == (2, 8, 8)
     assert image.min() >= 0 and image.max() <= 1
+
+
+def test_one_camera_serves_all_and_one_object_is_seen_from_all(model: TrainedModel) -> None:
+    z, cameras = model.latents([1, 2]), model.cameras(yaw=torch.tensor([1.0, 2.0]))
+    image, depth = model.render(z, cameras, resolution=8)
+    from_one = model.render(z, model.cameras(yaw=1.0), resolution=8)[0]
+    of_one = model.render(z[1:], cameras, resolution=8)[0]
+    assert torch.equal(from_one[0], image[0]) and torch.equal(of_one[1], image[1])
+    assert from_one.shape == of_one.shape == image.shape and depth.shape == (2, 8, 8)
+
+
+def test_other_numbers_of_cameras_are_refused_in_one_line(model: TrainedModel) -> None:
+    with pytest.raises(PiganError, match=r"^render: 3 latents and 2 cameras"):
+        model.render(model.latents([1, 2, 3]), model.cameras(yaw=torch.tensor([1.0, 2.0])))
+
+
+def test_notebooks_show_objects_and_facts(model: TrainedModel) -> None:
+    page = model._repr_html_()
+    assert page.startswith("<img src='data:image/png;base64,") and str(model.source) in page
+    weights = sum(values.numel() for values in model.generator.parameters())
+    assert f"{weights:,} weights" in page and page == model._repr_html_()
+    assert repr(model).startswith(f"TrainedModel({str(model.source)!r}: {model.params.model.field}")
+
+
+def test_public_names_are_there_and_light() -> None:
+    assert set(pigan.__all__) <= set(dir(pigan))
+    assert pigan.TrainedModel is TrainedModel and pigan.PiganError is PiganError
+    assert all(getattr(pigan, name) is not None for name in pigan.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = pigan.nothing
+    light = "import sys, pigan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", light], check=False).returncode == 0

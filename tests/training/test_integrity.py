@@ -9,17 +9,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pigan.errors import PiganError
+from pigan.training.checkpoint import content_sha256, describe, read_tensors, write_tensors
 from pigan.training.loop import save_checkpoint
-from pigan.training.state import (
-    content_sha256,
-    describe,
-    initial_state,
-    load_discriminator,
-    load_generator,
-    load_state,
-    read_tensors,
-    write_tensors,
-)
+from pigan.training.state import initial_state, load_discriminator, load_generator, load_state
 
 CPU = torch.device("cpu")
 ABOUT = {"counters": {"step": 3}, "key": "schön", "seconds": 1e-05}

@@ -5,8 +5,9 @@ import torch
 from safetensors import safe_open
 
 from pigan.errors import PiganError
+from pigan.training.checkpoint import describe
 from pigan.training.snapshots import is_due, keep_until, publish, read_snapshots, save_snapshot
-from pigan.training.state import Counters, describe, initial_state, load_generator
+from pigan.training.state import Counters, initial_state, load_generator
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,10 @@ import torch
 from safetensors import safe_open
 
 from pigan.errors import PiganError
+from pigan.training.checkpoint import describe
 from pigan.training.curriculum import schedule
 from pigan.training.loop import save_checkpoint
-from pigan.training.state import describe, initial_state, load_generator, load_state
+from pigan.training.state import initial_state, load_generator, load_state
 from pigan.training.step import training_step
 
 CPU = torch.device("cpu")

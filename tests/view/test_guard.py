@@ -7,9 +7,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from pigan.errors import PiganError
 from pigan.view.guard import Guard
-from pigan.view.server import listen
 
 TOKEN, PORT = "s3cret-token", 8123
 HOME = f"http://127.0.0.1:{PORT}"
@@ -106,11 +104,3 @@ def test_sockets_need_the_cookie_too() -> None:
     for headers in ({}, {"cookie": "x=y"}, {**COOKIE, "origin": "http://evil.example"}, {**COOKIE, "host": "evil"}):
         # closed before it was accepted: the server answers 403
         assert connect(**headers) == ["websocket.close"]
-
-
-def test_the_socket_is_this_machines_and_a_taken_port_is_said() -> None:
-    with listen(0) as listener:
-        address, port = listener.getsockname()
-        assert address == "127.0.0.1"
-        with pytest.raises(PiganError, match=rf"--port {port}: .*; name another one, or leave it out"):
-            listen(port)

@@ -18,7 +18,7 @@ from pigan.synthesis.inverting.outcome import RESULT, HeldOut, write_outcome, wr
 from pigan.synthesis.inverting.photo import Photo
 from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings
 from pigan.synthesis.trained import TrainedModel
-from pigan.training.state import read_tensors, write_tensors
+from pigan.training.checkpoint import read_tensors, write_tensors
 
 WORK = ".work"
 PREVIEW = "preview.png"

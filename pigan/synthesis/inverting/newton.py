@@ -13,7 +13,7 @@ from torch import Tensor
 Residuals = Callable[[Float[Tensor, "guess unknown"]], Float[Tensor, "guess residual"]]
 """What should become 0, of several guesses at once."""
 # of each unknown, for differences
-DIFFERENCE = 3e-3
+DIFFERENCE = 1e-2
 EASIER, HARDER = 1 / 3, 4.0
 LEAST, MOST = 1e-6, 1e6
 EPSILON = 1e-12
@@ -27,12 +27,10 @@ def damped_step(
     Only unknowns that are `free` (1, else 0) move. The Jacobian is that of central differences.
     """
     steps = DIFFERENCE * torch.eye(len(here), device=here.device)[free > 0]
-    ahead, behind, now = (
-        values.double()
-        for values in residuals(torch.cat((here + steps, here - steps, here[None]))).split((len(steps), len(steps), 1))
-    )
+    found = residuals(torch.cat((here + steps, here - steps, here[None]))).double()
+    (ahead, behind), now = found[:-1].chunk(2), found[-1]
     jacobian = (ahead - behind) / (2 * DIFFERENCE)
-    curvature, slope = jacobian @ jacobian.mT, jacobian @ now[0]
+    curvature, slope = jacobian @ jacobian.mT, jacobian @ now
     diagonal = curvature.diagonal()
     damped = curvature + torch.diag(damping * diagonal + EPSILON + 1e-9 * diagonal.amax())
     change = torch.zeros_like(here)

@@ -90,4 +90,5 @@ def _square(path: Path, side: int, background: Rgb) -> UInt8[np.ndarray, "side s
         raise PiganError(f"{path}: {image.width} x {image.height} pixels are too few; give at least {SMALLEST} a side")
     if image.mode != "RGB":
         image = Image.merge("RGB", [image.convert("L")] * 3)
-    return resize_view(image, find_view(image.size, None, settings), settings)[side]
+    # Pillow's own memory cannot be written to
+    return resize_view(image, find_view(image.size, None, settings), settings)[side].copy()

@@ -43,12 +43,13 @@ COARSE_SIDES = (16, 32)
 # poses and latents that are looked at for every start
 POSES, LATENTS = 4, 16
 # of all steps, those at the low resolution, and at most those that solve; the last phase has the rest
-COARSE_SHARE, SOLVED_SHARE, SOLVED_STEPS = 0.3, 0.1, 12
+COARSE_SHARE, SOLVED_SHARE, SOLVED_STEPS = 0.25, 0.1, 15
 # learning rates of latents and angles (radians); that of codes is a setting
-LATENT_LR, POSE_LR, LAST_POSE_LR = 0.05, 0.03, 0.002
+LATENT_LR, POSE_LR, LAST_POSE_LR = 0.05, 0.03, 5e-4
 DAMPING = 0.01
-# others are given up before the last phase when the best start is so many times better
-HOPELESS = 2.0
+# other starts are given up when the best one is so many times better: after so many steps of solving, and at its end,
+# since a free code would make up for a wrong camera
+HOPELESS, FIRST_STEPS, UNLIKELY = 2.0, 6, 1.2
 # rays at a time without gradients
 RAYS_A_PASS = 1 << 16
 # images that a perceptual loss looks at
@@ -64,8 +65,8 @@ class SearchSettings(NamedTuple):
     """Pixels a side of the photo."""
     steps: int = 700
     """Of both phases."""
-    starts: int = 8
-    kept: int = 2
+    starts: int = 12
+    kept: int = 3
     """Starts that go on after the first phase."""
     rays: int = 512
     """Of every object, that a step of the second phase looks at."""
@@ -103,6 +104,9 @@ class Best(NamedTuple):
 
 class PhotoSearch:
     """A search that can be taken step by step, saved and gone on with."""
+
+    codes: Search
+    poses: Search
 
     def __init__(
         self,
@@ -194,13 +198,16 @@ class PhotoSearch:
             return torch.cat(found)
 
         free = torch.cat((torch.ones(size, device=self.base.device), self.free))
+        objectives = self._objectives(self._codes(), self.start + self.poses.offset, phase)
         for row in range(len(self.base)):
+            if self.step >= FIRST_STEPS and objectives[row] > HOPELESS * objectives.min():
+                continue
             before = torch.cat((self.base[row] + self.codes.offset[row], self.start[row] + self.poses.offset[row]))
             after, damping = damped_step(residuals, before, free, float(self.damping[row]))
             self.codes.offset[row] = after[:size] - self.base[row]
             self.poses.offset[row] = within(after[None, size:], radius)[0] - self.start[row]
             self.damping[row] = damping
-        return float(self._objectives(self._codes(), self.start + self.poses.offset, phase).min())
+        return float(objectives.min())
 
     def best(self) -> Best:
         """The best object so far and its camera, by the objective without randomness."""
@@ -248,7 +255,7 @@ class PhotoSearch:
             kept: list[int] = []
             for row in objectives.argsort(stable=True).tolist():
                 apart = not kept or bool((turned_by(numbers[kept], numbers[row]) > SAME).all())
-                hopeless = self.phases[self.phase].solved and objectives[row] > HOPELESS * objectives.min()
+                hopeless = self.phases[self.phase].solved and objectives[row] > UNLIKELY * objectives.min()
                 if apart and not hopeless and len(kept) < self.settings.kept:
                     kept.append(row)
             self.phase, self.step = self.phase + 1, 0
