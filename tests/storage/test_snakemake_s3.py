@@ -70,7 +70,7 @@ def test_another_machine_has_nothing_to_do(first: Tree, make_tree: TreeMaker, ru
 
 
 def test_wrong_secret_runs_nothing(first: Tree, make_tree: TreeMaker, s3: Any) -> None:
-    tree = make_tree.clone(first, "stranger")
+    tree = make_tree.clone(first, "intruder")
     account = {"ACCESS_KEY": s3.key, "SECRET_KEY": "wrong", "ENDPOINT_URL": s3.endpoint}
     tree.env = {**tree.env, **{f"SNAKEMAKE_STORAGE_S3_{name}": value for name, value in account.items()}}
     place = ("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{s3.bucket}/{PREFIX}")
