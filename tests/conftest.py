@@ -1,5 +1,6 @@
 """Params that everything can be tried with in seconds, and the paper's network."""
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +11,17 @@ from typing import Any
 import hypothesis
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from pigan import config, presets, sections
 from pigan.data.sources import transfer
+from pigan.training.loop import save_checkpoint, write_state_json
+from pigan.training.state import initial_state
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SLOW = {"cluster", "robustness", "stages", "status", "storage", "test_end_to_end.py", "workflow"}
 
 # a busy machine is no failure
@@ -71,6 +76,36 @@ def tiny_file(tiny_params: config.Params, tmp_path: Path) -> Path:
 def paper_model() -> sections.Model:
     """The network of the paper, as the authors train it on CelebA."""
     return preset("celeba").model
+
+
+@pytest.fixture(scope="session")
+def dense_run(tiny_params: config.Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training stage of random weights, dense enough that some rays are opaque and some are not."""
+    out, cpu = tmp_path_factory.mktemp("dense") / "r16", torch.device("cpu")
+    state = initial_state(tiny_params, cpu, 3)
+    with torch.no_grad():
+        state.ema.field.density_head.weight.mul_(60)
+    write_state_json(tiny_params, "baseline", 0, 16, out, state, "key", 0.0, cpu)
+    save_checkpoint(out / "checkpoint.safetensors", tiny_params, state)
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser_arguments() -> list[str]:
+    """What Chromium is started with, besides."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def browser(browser_arguments: list[str]) -> Iterator[Browser]:
+    """Chromium without a window; a machine without it skips these tests."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser here: looked for {', '.join(BROWSERS)} (on Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=browser_arguments)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -7,31 +7,20 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from pigan import config
 from pigan.cli import app
 from pigan.cli.options import parse_seeds
 from pigan.errors import PiganError
 from pigan.synthesis.trained import TrainedModel, load_model
-from pigan.training.loop import save_checkpoint, write_state_json
-from pigan.training.state import initial_state
 
 
-@pytest.fixture(scope="module")
-def model(tiny_params: config.Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of random weights, dense enough that some rays are opaque and some are not."""
-    out, cpu = tmp_path_factory.mktemp("render") / "r16", torch.device("cpu")
-    state = initial_state(tiny_params, cpu, 3)
-    with torch.no_grad():
-        state.ema.field.density_head.weight.mul_(60)
-    write_state_json(tiny_params, "baseline", 0, 16, out, state, "key", 0.0, cpu)
-    save_checkpoint(out / "checkpoint.safetensors", tiny_params, state)
-    return out
+@pytest.fixture
+def model(dense_run: Path) -> Path:
+    return dense_run
 
 
 def render(model: Path, out: Path, *more: str) -> list[str]:
@@ -51,8 +40,8 @@ def size(path: Path) -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module")
-def trained(model: Path) -> TrainedModel:
-    return load_model(model)
+def trained(dense_run: Path) -> TrainedModel:
+    return load_model(dense_run)
 
 
 def test_a_grid_of_all_maps(model: Path, tmp_path: Path) -> None:

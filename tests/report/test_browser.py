@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from pigan.config import Params
 from pigan.report.page import make_report
@@ -22,7 +22,6 @@ Tree = Callable[[Params], tuple[Path, Path]]
 MakeParams = Callable[..., Params]
 Open = Callable[..., Page]
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TILE = 128
 EVIL = "</script></style><img src=x onerror=\"window.injected = 1\"><b id='injected'>'\"&"
 # what the margins of the printed page leave of A4, CSS pixels
@@ -30,18 +29,6 @@ A4_WIDTH, A4_HEIGHT = 703, 1016
 LANDSCAPE_WIDTH = 1046
 # what a row of numbers shows from left to right, as the page knows it
 VALUES = "cells => cells.map(cell => cell.dataset.value === '' ? null : Number(cell.dataset.value))"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window; a machine without it skips these tests."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: looked for {', '.join(BROWSERS)} (on Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

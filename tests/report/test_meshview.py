@@ -15,7 +15,7 @@ import pytest
 import trimesh
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from pigan.config import Params
 from pigan.errors import PiganError
@@ -24,7 +24,6 @@ from pigan.report.meshview import mesh_view, packed, viewer
 from pigan.report.page import make_report
 from pigan.report.templating import environment
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SOFTWARE = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 Tree = Callable[[Params], tuple[Path, Path]]
@@ -41,14 +40,8 @@ def report(demo: Params, tree: tuple[Path, Path], tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: looked for {', '.join(BROWSERS)} (on Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=SOFTWARE)
-        yield chromium
-        chromium.close()
+def browser_arguments() -> list[str]:
+    return SOFTWARE
 
 
 @pytest.fixture

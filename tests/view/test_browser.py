@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,31 +18,18 @@ import requests
 import trimesh
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # long enough for a busy machine, seconds
 PATIENCE = 60.0
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window; a machine without it skips these tests."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: looked for {', '.join(BROWSERS)} (on Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(dense_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the command serves a tiny model; in the end Ctrl+C ends it, and it leaves nothing behind."""
     place = tmp_path_factory.mktemp("served")
-    command = [sys.executable, "-m", "pigan", "view", "--model", str(run), "--no-open", "--device", "cpu"]
+    command = [sys.executable, "-m", "pigan", "view", "--model", str(dense_run), "--no-open", "--device", "cpu"]
     with (place / "said").open("w") as said, (place / "complaints").open("w") as complaints:
         server = subprocess.Popen(command, stdout=said, stderr=complaints, cwd=place, start_new_session=True)
     try:

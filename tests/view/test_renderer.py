@@ -24,8 +24,8 @@ from pigan.view.scene import Scene, first_scene, object_name, picture_name, rend
 
 
 @pytest.fixture(scope="module")
-def renderer(run: Path) -> Renderer:
-    return Renderer(load_model(run))
+def renderer(dense_run: Path) -> Renderer:
+    return Renderer(load_model(dense_run))
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ def test_full_truncation_forgets_the_seed(renderer: Renderer, scene: Scene) -> N
     [{}, {"shown": "normals"}, {"background": "transparent"}, {"second": 5, "mix": 1.0, "psi": 0.3}, {"samples": 4}],
 )
 def test_the_command_makes_the_same_picture(
-    changes: dict[str, object], renderer: Renderer, scene: Scene, run: Path, tmp_path: Path
+    changes: dict[str, object], renderer: Renderer, scene: Scene, dense_run: Path, tmp_path: Path
 ) -> None:
     wanted = replace(scene, **changes)
-    command = render_command(wanted, renderer.model, str(run))
+    command = render_command(wanted, renderer.model, str(dense_run))
     assert command is not None
     words = [str(tmp_path) if word == "pictures" else word for word in shlex.split(command)[1:]]
     result = CliRunner().invoke(app, [*words, "--device", "cpu"], catch_exceptions=False)
