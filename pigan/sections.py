@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Side = Annotated[int, Field(ge=4, le=512)]
 
-FieldKind = Literal["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"]
+FieldKind = Literal["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
 # what a field's raw values are put through: densities; or (sigmoid) opacities of samples
 Activation = Literal["relu", "softplus", "sigmoid"]
 Adversarial = Literal["softplus", "log"]
@@ -182,6 +182,7 @@ class Model(Section):
     hidden: PositiveInt
     layers: PositiveInt
     features: PositiveInt
+    embedding_side: Annotated[int, Field(ge=2, le=256)]
     mapping_hidden: PositiveInt
     mapping_layers: PositiveInt
     coordinate_scale: PositiveFloat

@@ -53,6 +53,8 @@ def field_layers(model: Model, way: Kind = "folded") -> list[tuple[int, int]]:
     What makes features of the last hidden layer, where there is such a map, stands after the hidden layers.
     """
     first = ENCODED if model.field in ("relu-pe", "concat-relu") else 3
+    if model.field == "embedding-siren":
+        first += model.features
     if model.field in ("concat-siren", "concat-relu", "sincos-concat") and way == "plain":
         # folded, the latent's share is in the bias
         first += model.z_dim
@@ -80,7 +82,8 @@ def field_training(model: Model, points: int, way: Kind, width: int = FLOAT) -> 
     """Forward and backward: gradients of all weights, none of positions and directions."""
     layers = field_layers(model, way)
     macs = sum(wide * wider for wide, wider in layers)
-    into = macs - layers[0][0] * layers[0][1]
+    # the cube's features have a gradient, positions have none
+    into = macs if model.field == "embedding-siren" else macs - layers[0][0] * layers[0][1]
     if way != "plain":
         # the view direction is a product of its own, without gradient
         into -= 3 * model.hidden

@@ -66,7 +66,7 @@ def plain_field(
         shifted = scaled + phases[:, None, own].expand_as(scaled)
         return torch.sin(shifted)
 
-    x = points * field.coordinate_scale
+    x = field.inputs(points)
     linears = [linear for linear in field.layers if isinstance(linear, nn.Linear)]
     for layer, linear in enumerate(linears):
         x = film(linear, x, layer)

@@ -18,9 +18,11 @@ from pigan.models.siren import (
     FREQUENCY_SHIFT,
     ConcatReluField,
     ConcatSirenField,
+    EmbeddingSirenField,
     FilmSirenField,
     RadianceField,
     positional_encoding,
+    with_cube,
     with_heads,
 )
 
@@ -51,9 +53,11 @@ class Folded(NamedTuple):
     activation: Literal["sine", "relu", "sincos"]
     """`relu` works on encoded positions; `sincos` is [sin, cos]."""
     coordinate_scale: float = 1.0
-    """Of encoded positions; in a sine's weights it is there already."""
+    """Of encoded positions, and of those in a cube; in a sine's weights it is there already."""
     features: Head | None = None
     """What makes the features of the last hidden layer; None: they are the features."""
+    cube: Float[Tensor, "1 features side side side"] | None = None
+    """What the first layer sees of a point before its position; None: the position only."""
 
 
 def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
@@ -71,6 +75,9 @@ def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
     gamma, shift = field.modulation(code)
     weights = [gamma[:, i, None] * linear.weight.mT for i, linear in enumerate(field.modulated_linears())]
     biases = [(gamma[:, i] * linear.bias + shift[:, i])[:, None] for i, linear in enumerate(field.modulated_linears())]
+    if isinstance(field, EmbeddingSirenField):
+        scale, cube = field.coordinate_scale, field.cube
+        return Folded(weights, biases, *heads, activation="sine", coordinate_scale=scale, cube=cube)
     if isinstance(field, FilmSirenField):
         weights[0] = weights[0] * field.coordinate_scale
         return Folded(weights, biases, *heads, activation="sine")
@@ -96,6 +103,8 @@ def evaluate(
         x = positional_encoding(points * folded.coordinate_scale, ENCODING_OCTAVES)
     # autocast would put the first layer in 16 bits
     with torch.autocast(points.device.type, enabled=False):
+        if folded.cube is not None:
+            x = with_cube(folded.cube, points * folded.coordinate_scale)
         x = activate(torch.baddbmm(biases[0], x, weights[0])).to(dtype)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             x = activate(torch.baddbmm(bias.to(dtype), x, weight.to(dtype)))

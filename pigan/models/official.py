@@ -13,6 +13,7 @@ from pigan.models.pickles import shown
 
 # (pattern of the authors' name, ours); the first that matches the whole name counts
 GENERATOR_NAMES = (
+    (r"siren\.spatial_embeddings", r"field.cube"),
     (r"siren\.network\.(\d+)\.layer\.(weight|bias)", r"field.layers.\1.\2"),
     (r"siren\.final_layer\.(weight|bias)", r"field.density_head.\1"),
     (r"siren\.color_layer_sine\.layer\.(weight|bias)", r"field.colour_layer.\1"),

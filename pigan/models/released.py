@@ -15,6 +15,8 @@ from pigan.models.torchfile import TorchFile, named, parameters_of
 
 GENERATOR, AVERAGE = "generators.generators.ImplicitGenerator3d", "torch_ema.ema.ExponentialMovingAverage"
 WARPED, PLAIN = "siren.siren.SPATIALSIRENBASELINE", "siren.siren.TALLSIREN"
+# with a learned feature cube
+EMBEDDED = ("siren.siren.EmbeddingPiGAN128", "siren.siren.EmbeddingPiGAN256")
 WARP = "siren.siren.UniformBoxWarp"
 DISCRIMINATORS = ("discriminators.discriminators", "discriminators.sgdiscriminators")
 # of the two moving averages, ema.pth has 0.999 and ema2.pth 0.9999
@@ -93,19 +95,15 @@ def _whole_generator(file: TorchFile, tree: Instance) -> Part:
     siren = tree.state["_modules"].get("siren")
     kind = siren.kind if isinstance(siren, Instance) else "no network"
     scale: Any = 1.0
-    if kind == WARPED:
+    if kind in (WARPED, *EMBEDDED):
         parts = siren.state["_modules"].values()
         warps = [part.state.get("scale_factor") for part in parts if isinstance(part, Instance) and part.kind == WARP]
         scale = warps[0] if len(warps) == 1 else None
         if not isinstance(scale, float) or not 0 < scale < math.inf:
             raise PiganError(f"{file.path}: does not say how large its box is (UniformBoxWarp.scale_factor)")
-    elif kind.startswith("siren.siren.EmbeddingPiGAN"):
-        raise PiganError(
-            f"{file.path}: is {kind}, whose learned feature cube pigan does not have; TALLSIREN and "
-            "SPATIALSIRENBASELINE, which all released checkpoints are, can be read"
-        )
     elif kind != PLAIN:
-        raise PiganError(f"{file.path}: its network is {shown(kind)}; TALLSIREN and SPATIALSIRENBASELINE can be read")
+        read = ", ".join(name.rpartition(".")[2] for name in (PLAIN, WARPED, *EMBEDDED))
+        raise PiganError(f"{file.path}: its network is {shown(kind)}; {read} can be read")
     progress = _progress(tree.state)
     return Part("generator", file.path, file.sha256, kind, tensors, *progress, coordinate_scale=scale)
 

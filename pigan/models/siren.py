@@ -18,6 +18,8 @@ FREQUENCY_SHIFT = 30.0
 ENCODING_OCTAVES = 6
 # numbers of an encoded position
 ENCODED = 3 + 6 * ENCODING_OCTAVES
+# the authors' initial deviations of a feature cube, of their narrow network (128) and of their wide one (256)
+NARROW, NARROW_DEVIATION, WIDE_DEVIATION = 128, 0.01, 0.1
 
 
 def sine_init_(linear: nn.Linear, gain: float = 25.0) -> None:
@@ -66,6 +68,10 @@ class FilmSirenField(nn.Module):
         frequencies, phases = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
         return FREQUENCY_SCALE * frequencies + FREQUENCY_SHIFT, phases
 
+    def inputs(self, points: Float[Tensor, "batch point inputs"]) -> Float[Tensor, "batch point inputs"]:
+        """What the first layer sees of points."""
+        return points * self.coordinate_scale
+
     def forward(
         self,
         points: Float[Tensor, "batch point inputs"],
@@ -74,13 +80,32 @@ class FilmSirenField(nn.Module):
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density, written as the paper writes it; `pigan.kernels` evaluates the same faster."""
         gamma, phase = self.modulation(code)
-        x = points * self.coordinate_scale
+        x = self.inputs(points)
         for i, layer in enumerate(self.layers):
             x = torch.sin(gamma[:, i, None] * layer(x) + phase[:, i, None])
         density = self.density_head(x).squeeze(-1)
         x = self.colour_layer(torch.cat((directions, x), dim=-1))
         x = torch.sin(gamma[:, -1, None] * x + phase[:, -1, None])
         return torch.sigmoid(self.colour_head(x)), density
+
+
+class EmbeddingSirenField(FilmSirenField):
+    """A FiLM-SIREN whose first layer sees features of a learned cube, then the position (authors' EmbeddingPiGAN).
+
+    The cube's corners are those of the box -1..1 of scaled positions. Its features are drawn from N(0, 0.01^2) for a
+    width up to 128, else from N(0, 0.1^2), and the first layer from U(+-1/3), as if it saw positions only.
+    """
+
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float, features: int, side: int) -> None:
+        super().__init__(hidden, layers, coordinate_scale, in_features=features + 3)
+        nn.init.uniform_(self.modulated_linears()[0].weight, -1 / 3, 1 / 3)
+        # a parameter of the field itself, so that it comes first, as in the authors' moving averages
+        self.cube = nn.Parameter(torch.empty(1, features, side, side, side))
+        nn.init.normal_(self.cube, std=NARROW_DEVIATION if hidden <= NARROW else WIDE_DEVIATION)
+
+    def inputs(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point inputs"]:
+        """Features of the cube, then the scaled position."""
+        return with_cube(self.cube, points * self.coordinate_scale)
 
 
 class ConcatSirenField(nn.Module):
@@ -182,6 +207,19 @@ class ConcatReluField(nn.Module):
         return self.relu.of_encoded(inputs, directions, code.new_zeros(code.shape[0], self.relu.code_size))
 
 
+def with_cube(
+    cube: Float[Tensor, "1 features side side side"], places: Float[Tensor, "batch point 3"]
+) -> Float[Tensor, "batch point inputs"]:
+    """[features, place] of places in the box -1..1, trilinear between the cube's samples; outside of it they fade to 0.
+
+    x runs along the cube's last axis, y along the one before it, z along the third from the end.
+    """
+    # all images' points as those of one cube, so that its gradient is summed in one place
+    grid = places.reshape(1, 1, 1, -1, 3)
+    features = nn.functional.grid_sample(cube, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return torch.cat((features.flatten(2)[0].unflatten(-1, places.shape[:2]).movedim(0, -1), places), dim=-1)
+
+
 def positional_encoding(points: Float[Tensor, "*batch 3"], octaves: int) -> Float[Tensor, "*batch encoded"]:
     """[x, sin(2^k pi x), cos(2^k pi x)] for k below `octaves` (NeRF, equation 4)."""
     scales = math.pi * 2.0 ** torch.arange(octaves, device=points.device)
@@ -210,6 +248,8 @@ def make_field(model: Model) -> RadianceField:
         return ReluField(*size, scale)
     if model.field == "concat-relu":
         return ConcatReluField(z_dim, *size, scale)
+    if model.field == "embedding-siren":
+        return EmbeddingSirenField(*size, scale, model.features, model.embedding_side)
     if model.field == "sincos-concat":
         return SinCosField(z_dim, *size, model.features, model.samples_a_ray, scale)
     return FilmSirenField(*size, scale)

@@ -16,7 +16,7 @@ from pigan.models.discriminator import Discriminator
 from pigan.models.generator import Generator
 from pigan.models.official import discriminator_from_official, generator_from_official
 from pigan.models.pickles import shown
-from pigan.models.released import PLAIN, WARPED, Part, Role, discriminator_kind, read_part
+from pigan.models.released import EMBEDDED, PLAIN, WARPED, Part, Role, discriminator_kind, read_part
 from pigan.training.checkpoint import write_tensors
 from pigan.training.state import Counters, architecture
 
@@ -70,8 +70,8 @@ def _preset_of(generator: Part, discriminator: Part | None) -> str:
     """The preset that a network belongs to."""
     if generator.kind == PLAIN:
         return "carla"
-    of_kind = {"ccs": "celeba", "strided": "cats"}
-    found = of_kind.get(discriminator_kind(discriminator)) if generator.kind == WARPED and discriminator else None
+    of_kind, boxed = {"ccs": "celeba", "strided": "cats"}, generator.kind in (WARPED, *EMBEDDED)
+    found = of_kind.get(discriminator_kind(discriminator)) if boxed and discriminator else None
     if found is None:
         choices = RELEASED[:2] if generator.kind == WARPED else RELEASED
         options = " or ".join(f"--preset {name}" for name in choices)
@@ -100,15 +100,20 @@ def _params(preset: str, generator: Part, discriminator: Part | None, notes: lis
     return parse(merge(values, {"model": merge(model, changes)}), where=f"preset {preset} with {generator.path}")
 
 
-def _sizes(generator: Part, tensors: dict[str, Tensor]) -> dict[str, int]:
+def _sizes(generator: Part, tensors: dict[str, Tensor]) -> dict[str, int | str]:
     """Widths and depths, read from the shapes."""
     first, mapping = tensors.get("field.layers.0.weight"), tensors.get("mapping.0.weight")
     if first is None or mapping is None or first.ndim != 2 or mapping.ndim != 2:
         raise PiganError(f"{generator.path}: no first layer of field and mapping network; is it a pi-GAN?")
-    if first.shape[1] != 3:
+    cube, own = tensors.get("field.cube"), dict[str, int | str]()
+    if cube is not None:
+        if cube.ndim != 5 or len(cube) != 1 or len(set(cube.shape[2:])) != 1:
+            raise PiganError(f"{generator.path}: its feature cube has shape {list(cube.shape)}, which is no cube")
+        own = {"field": "embedding-siren", "features": cube.shape[1], "embedding_side": cube.shape[2]}
+    inputs = 3 + (0 if cube is None else cube.shape[1])
+    if first.shape[1] != inputs:
         raise PiganError(
-            f"{generator.path}: its first layer sees {first.shape[1]} numbers of a point, not 3: it has a learned"
-            " feature cube (EmbeddingPiGAN), which pigan does not have"
+            f"{generator.path}: its first layer sees {first.shape[1]} numbers of a point, not {inputs}; another network?"
         )
     layers = sum(re.fullmatch(r"field\.layers\.\d+\.weight", name) is not None for name in tensors)
     linears = sum(re.fullmatch(r"mapping\.\d+\.weight", name) is not None for name in tensors)
@@ -118,6 +123,7 @@ def _sizes(generator: Part, tensors: dict[str, Tensor]) -> dict[str, int]:
         "z_dim": mapping.shape[1],
         "mapping_hidden": mapping.shape[0],
         "mapping_layers": linears - 1,
+        **own,
     }
 
 

@@ -97,10 +97,10 @@ def point_bytes(params: Params, numerics: Numerics) -> int:
         return 2 * 2 * layers * hidden
     if numerics.kernel == "plain":
         # the product, the scaled product, the sine's argument; or the product, its sine and cosine
-        return 3 * 4 * layers * hidden
+        return 3 * 4 * layers * hidden + _cube_bytes(params.model)
     # the sine's argument and the sine; the heads see it in float32
     heads = 0 if width == 4 else 2 * 4 * passed_on
-    return width * layers * (hidden + passed_on) + heads
+    return width * layers * (hidden + passed_on) + heads + _cube_bytes(params.model)
 
 
 def discriminator_bytes(params: Params, resolution: int, batch: int, width: int) -> int:
@@ -132,6 +132,9 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
             weights += 16 * wide * wider
         side //= 2
     networks = 4 * (GENERATOR_COPIES * generator + DISCRIMINATOR_COPIES * weights)
+    if model.field == "embedding-siren":
+        # the gradient of one tile's points is as large as the cube
+        networks += 4 * (GENERATOR_COPIES + 1) * model.features * model.embedding_side**3
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     return networks + folded + max(rendering, judging) + rendering // 4
 
@@ -139,6 +142,11 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
 def _passed_on(model: Model) -> int:
     """Numbers of a point that a hidden layer passes on: two a unit where sine and cosine stand side by side."""
     return 2 * model.hidden if model.field == "sincos-concat" else model.hidden
+
+
+def _cube_bytes(model: Model) -> int:
+    """Bytes of a point's features: the samples, what the first layer sees, and the gradients of both."""
+    return 4 * 4 * (model.features + 3) if model.field == "embedding-siren" else 0
 
 
 def _numerics(params: Params, device: torch.device) -> Numerics:
