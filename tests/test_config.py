@@ -224,6 +224,10 @@ PATCH_POSE = {"model": {"discriminator": {"kind": "patch-pose"}}, "training": {"
             {"generate": {"samples_multiplier": 2}},
             "sincos-concat needs generate.samples_multiplier: 1",
         ),
+        ({"model": {"field": "embedding-siren", "embedding_side": 96}}, {}, None),
+        ({"model": {"embedding_side": 1}}, {}, "model.embedding_side: Input should be greater than or equal to 2"),
+        ({"model": {"embedding_side": 300}}, {}, "model.embedding_side: Input should be less than or equal to 256"),
+        ({"model": {"field": "embedding"}}, {}, "model.field: Input should be 'film-siren'"),
     ],
 )
 def test_parts_of_the_other_reading_are_told_what_they_need(base: Any, change: Any, told: str | None) -> None:

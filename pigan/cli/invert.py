@@ -89,7 +89,7 @@ def invert(
     from pigan.synthesis.inverting.search import SearchSettings
     from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
     prepare_process(trained.params.training.threads)
     side = resolution or trained.params.generate.resolution

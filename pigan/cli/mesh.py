@@ -78,7 +78,7 @@ def mesh(
     from pigan.synthesis.mesh import MeshSettings, mesh_of
     from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
     prepare_process(trained.params.training.threads)
     angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))

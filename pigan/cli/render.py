@@ -80,7 +80,7 @@ def render(
     from pigan.synthesis.stills import Looks, description, plan, render_plan, write_stills
     from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
     own = trained.params
     prepare_process(own.training.threads)

@@ -67,7 +67,7 @@ def video(
     from pigan.synthesis.video import check_video_name, write_video
 
     check_video_name(out)
-    trained = load_model(model, choose_device(device))
+    trained = load_model(model, choose_device(device, 1))
     own = trained.params
     prepare_process(own.training.threads)
     trained.check_samples(samples)

@@ -31,7 +31,7 @@ def view(
     from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
     model_params = trained.params
     wide = model_params.model.hidden >= WIDE

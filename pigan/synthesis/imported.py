@@ -113,7 +113,8 @@ def _sizes(generator: Part, tensors: dict[str, Tensor]) -> dict[str, int | str]:
     inputs = 3 + (0 if cube is None else cube.shape[1])
     if first.shape[1] != inputs:
         raise PiganError(
-            f"{generator.path}: its first layer sees {first.shape[1]} numbers of a point, not {inputs}; another network?"
+            f"{generator.path}: its first layer sees {first.shape[1]} numbers of a point, not {inputs}; "
+            "is it another network?"
         )
     layers = sum(re.fullmatch(r"field\.layers\.\d+\.weight", name) is not None for name in tensors)
     linears = sum(re.fullmatch(r"mapping\.\d+\.weight", name) is not None for name in tensors)

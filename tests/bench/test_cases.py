@@ -35,7 +35,9 @@ def with_field(params, kind, hierarchical=True):
     return params.model_copy(update={"model": params.model.model_copy(update=changes)})
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_every_field_is_measured_with_its_error(tiny_params, kind):
     subject = own_subject(with_field(tiny_params, kind), CPU, quick=True)
     for make, most in ((field_case, 1e-5), (render_case, 1e-4)):

@@ -64,7 +64,9 @@ def asked(model):
 
 
 @pytest.mark.parametrize("way", ["plain", "folded"])
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_field(model, way, kind):
     model = model.model_copy(update={"field": kind})
     generator, points, directions, code = asked(model)

@@ -129,7 +129,9 @@ def test_discriminator_judges_as_pigans_does(tiny_params, kind, encoder, fade):
             assert (got is None and expected is None) or torch.allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_field_is_the_papers_in_double_precision_too(tiny_params, kind):
     generator = Generator(tiny_params.model.model_copy(update={"field": kind})).double()
     points, directions = torch.rand(2, 9, 3).double(), torch.rand(2, 9, 3).double()

@@ -45,7 +45,7 @@ def test_auto_takes_triton_where_it_runs_in_16_bits_only(tiny_params, capable):
     assert choose_numerics("triton", "fp32", model, GPU) == Numerics("triton", torch.float32)
 
 
-@pytest.mark.parametrize("kind", ["relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize("kind", ["relu-pe", "concat-relu", "sincos-concat", "embedding-siren"])
 def test_fields_of_other_layers_than_a_sine_each_are_evaluated_folded(tiny_params, capable, kind):
     model = tiny_params.model.model_copy(update={"field": kind})
     for kernel in ("auto", "triton"):
@@ -61,7 +61,9 @@ def test_plain_evaluation_is_never_in_16_bits(tiny_params):
     assert choose_numerics("plain", "bf16", tiny_params.model, CPU) == Numerics("plain", torch.float32)
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_all_exact_paths_see_the_same_field(tiny_params, kind):
     generator = Generator(tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": False}))
     code = generator.mapping(torch.randn(2, tiny_params.model.z_dim))

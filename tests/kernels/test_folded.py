@@ -72,9 +72,9 @@ def test_folded_weights_of_one_image_are_a_plain_siren(tiny_params):
     )
 
 
-@pytest.mark.parametrize("kind", ["concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize("kind", ["concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"])
 def test_ablation_fields_fold_exactly_too(paper_model, kind):
-    model = paper_model.model_copy(update={"field": kind, "hidden": 32, "layers": 3})
+    model = paper_model.model_copy(update={"field": kind, "hidden": 32, "layers": 3, "embedding_side": 6})
     generator, z, points, directions = paper_inputs(model)
     double, rgb64, density64 = reference(generator, z, points, directions)
     rgb, density = field_of(generator, generator.mapping(z))(points, directions)
@@ -83,7 +83,9 @@ def test_ablation_fields_fold_exactly_too(paper_model, kind):
     assert float((got - expected).norm() / expected.norm()) < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
     model = tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": True})
     generator = Generator(model)
@@ -94,16 +96,30 @@ def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
     assert torch.allclose(rgb, rgb[:, :1].expand_as(rgb))
 
 
-@pytest.mark.parametrize("kind", ["concat-relu", "sincos-concat"])
+@pytest.mark.parametrize("kind", ["concat-relu", "sincos-concat", "embedding-siren"])
 def test_ablation_fields_in_16_bits_and_in_tiles(paper_model, kind):
-    model = paper_model.model_copy(update={"field": kind, "hidden": 32, "layers": 3, "features": 16})
-    generator, z, points, directions = paper_inputs(model)
+    changes = {"field": kind, "hidden": 32, "layers": 3, "features": 16, "embedding_side": 6}
+    generator, z, points, directions = paper_inputs(paper_model.model_copy(update=changes))
     _, rgb64, density64 = reference(generator, z, points, directions)
     for numerics, most in ((EXACT, 1e-5), (BF16, 0.1)):
         with torch.no_grad():
-            rgb, density = field_of(generator, z, numerics)(points, directions)
+            rgb, density = field_of(generator, generator.mapping(z), numerics)(points, directions)
         assert (rgb - rgb64).abs().max() < most
         assert (density - density64).abs().max() < most * (1 + density64.std().item())
+
+
+@pytest.mark.parametrize("numerics", [EXACT, BF16], ids=str)
+def test_feature_cube_learns_as_in_float64(paper_model, numerics):
+    changes = {"field": "embedding-siren", "hidden": 32, "layers": 3, "features": 16, "embedding_side": 6}
+    generator, z, points, directions = paper_inputs(paper_model.model_copy(update=changes))
+    # some of the points lie outside of the cube, where there is nothing to learn
+    points = 1.2 * points
+    double, *expected = reference(generator, z, points, directions)
+    rgb, density = field_of(generator, generator.mapping(z), numerics)(points, directions)
+    gradients(double, *expected), gradients(generator, rgb, density)
+    wanted, got = double.field.cube.grad, generator.field.cube.grad.double()
+    assert (wanted != 0).all()
+    assert float((got - wanted).norm() / wanted.norm()) < (1e-4 if numerics == EXACT else 5e-2)
 
 
 def gpu_gradient_error(model, numerics):

@@ -48,6 +48,21 @@ def test_generator_weights_fit_name_by_name_and_shape_by_shape(paper_model):
     assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in ours.items()}
 
 
+@pytest.mark.parametrize(("hidden", "side"), [(128, 96), (256, 64)])
+def test_networks_with_a_feature_cube_fit_in_order(paper_model, hidden, side):
+    shapes = {"siren.spatial_embeddings": (1, 32, side, side, side)}
+    for name, shape in official_generator_shapes().items():
+        wide = 256 if "mapping" in name else hidden
+        shape = tuple({256: wide, 259: wide + 3, 4608: 18 * hidden}.get(size, size) for size in shape)
+        shapes[name] = (hidden, 35) if name == "siren.network.0.layer.weight" else shape
+    changes = {"field": "embedding-siren", "hidden": hidden, "features": 32, "embedding_side": side}
+    with torch.device("meta"):
+        parameters = Generator(paper_model.model_copy(update=changes)).named_parameters()
+        ours = {name: value.shape for name, value in parameters}
+    renamed = generator_from_official(empty(shapes))
+    assert {name: value.shape for name, value in renamed.items()} == ours and list(renamed) == list(ours)
+
+
 def test_averaged_weights_come_in_our_own_order(paper_model):
     # the authors' moving average is a bare list in this order
     with torch.device("meta"):

@@ -1,16 +1,24 @@
+import itertools
 import math
 
 import pytest
 import torch
 
 from pigan.models.generator import Generator, seen_directions
-from pigan.models.siren import ConcatReluField, ConcatSirenField, FilmSirenField, ReluField, positional_encoding
+from pigan.models.siren import (
+    ConcatReluField,
+    ConcatSirenField,
+    EmbeddingSirenField,
+    FilmSirenField,
+    ReluField,
+    positional_encoding,
+    with_cube,
+)
 from pigan.sections import Model
 
 
-def literal_film_siren(field, point, direction, frequencies, phases):
-    """One point in float64, written from the formulas of the authors' network."""
-    x = point * field.coordinate_scale
+def literal_film_siren(field, x, direction, frequencies, phases):
+    """One point in float64, written from the formulas of the authors' network; `x` is what the first layer sees."""
     for i, layer in enumerate(field.layers):
         x = torch.sin((15 * frequencies[i] + 30) * (layer.weight @ x + layer.bias) + phases[i])
     density = field.density_head.weight @ x + field.density_head.bias
@@ -31,7 +39,7 @@ def test_field_equals_the_formulas_point_by_point():
     for image in range(2):
         frequencies, phases = code[image].reshape(2, 4, 8)
         for i in range(5):
-            colour, sigma = literal_film_siren(field, points[image, i], directions[image, i], frequencies, phases)
+            colour, sigma = literal_film_siren(field, 2.0 * points[image, i], directions[image, i], frequencies, phases)
             assert torch.allclose(rgb[image, i], colour, atol=1e-12)
             assert torch.allclose(density[image, i], sigma, atol=1e-12)
 
@@ -43,6 +51,80 @@ def test_gradients_are_those_of_finite_differences():
     code = (0.1 * torch.randn((1, field.code_size), generator=random, dtype=torch.float64)).requires_grad_()
     directions = torch.tensor([[[0.0, 0, -1], [0, 0, -1]]], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda p, c: field(p, directions, c), (points, code))
+
+
+def literal_features(cube, place):
+    """Features of one place by the corners around it: x runs along the last axis; outside there is nothing."""
+    side = cube.shape[-1]
+    features = torch.zeros(cube.shape[1], dtype=cube.dtype)
+    sample = [(float(v) + 1) / 2 * (side - 1) for v in place]
+    for corner in itertools.product((0, 1), repeat=3):
+        at = [math.floor(v) + step for v, step in zip(sample, corner, strict=True)]
+        share = math.prod(1 - abs(v - index) for v, index in zip(sample, at, strict=True))
+        if all(0 <= index < side for index in at):
+            x, y, z = at
+            features += share * cube[0, :, z, y, x]
+    return features
+
+
+def test_field_with_a_feature_cube_equals_the_formulas_point_by_point():
+    random = torch.Generator().manual_seed(3)
+    field = EmbeddingSirenField(8, 3, coordinate_scale=2.0, features=5, side=4).double()
+    with torch.no_grad():
+        # features that count beside the position
+        field.cube.mul_(50)
+    # the box ends at 0.5: some points are outside, some at its edge, some at its corner
+    points = 1.4 * (torch.rand((2, 7, 3), generator=random, dtype=torch.float64) - 0.5)
+    points[:, 0], points[:, 1, 0], points[:, 2] = 0.5, -0.5, 5.0
+    directions = torch.nn.functional.normalize(torch.randn((2, 7, 3), generator=random, dtype=torch.float64), dim=-1)
+    code = torch.randn((2, field.code_size), generator=random, dtype=torch.float64)
+    rgb, density = field(points, directions, code)
+    inside = (points.abs() <= 0.5).all(-1)
+    assert inside[:, 2:].any() and (~inside).any()
+    for image in range(2):
+        frequencies, phases = code[image].reshape(2, 4, 8)
+        for i in range(7):
+            place = 2.0 * points[image, i]
+            x = torch.cat((literal_features(field.cube, place), place))
+            colour, sigma = literal_film_siren(field, x, directions[image, i], frequencies, phases)
+            assert torch.allclose(rgb[image, i], colour, atol=1e-12)
+            assert torch.allclose(density[image, i], sigma, atol=1e-12)
+
+
+def test_axes_of_the_feature_cube():
+    cube = torch.zeros(1, 2, 3, 3, 3)
+    # of its z, y and x axis
+    cube[0, :, 2, 1, 0] = torch.tensor([4.0, 8.0])
+    places = torch.tensor([[[-1.0, 0, 1], [-1, 0, 0.5], [-1, 0.5, 0.5], [1, 0, -1], [-1, 0, 1.5], [-1, 0, 2.5]]])
+    features = with_cube(cube, places)
+    assert features[0, :, 0].tolist() == [4, 2, 1, 0, 2, 0]
+    assert torch.equal(features[0, :, 1], 2 * features[0, :, 0]) and torch.equal(features[..., 2:], places)
+
+
+def test_gradients_of_the_feature_cube_are_those_of_finite_differences():
+    field = EmbeddingSirenField(4, 2, coordinate_scale=2.0, features=2, side=3).double()
+    random = torch.Generator().manual_seed(1)
+    points = (torch.rand((2, 3, 3), generator=random, dtype=torch.float64) * 0.8 - 0.3).requires_grad_()
+    code = 0.1 * torch.randn((2, field.code_size), generator=random, dtype=torch.float64)
+    directions = torch.tensor([0.0, 0, -1], dtype=torch.float64).expand(2, 3, 3)
+
+    def asked(points, cube):
+        return torch.func.functional_call(field, {"cube": cube}, (points, directions, code))
+
+    assert torch.autograd.gradcheck(asked, (points, field.cube))
+
+
+@pytest.mark.parametrize(("hidden", "side", "deviation"), [(128, 24, 0.01), (256, 16, 0.1)])
+def test_feature_cube_comes_first_and_begins_as_the_authors_do(paper_model, hidden, side, deviation):
+    changes = {"field": "embedding-siren", "hidden": hidden, "features": 32, "embedding_side": side}
+    generator = Generator(paper_model.model_copy(update=changes))
+    names = [name for name, _ in generator.named_parameters()]
+    assert names[:2] == ["field.cube", "field.layers.0.weight"] and len(names) == 31
+    assert list(generator.state_dict()) == names
+    cube, first = generator.field.cube, generator.field.layers[0].weight
+    assert cube.shape == (1, 32, side, side, side) and first.shape == (hidden, 35)
+    assert cube.std().item() == pytest.approx(deviation, rel=0.02) and abs(cube.mean().item()) < 0.01 * deviation
+    assert 0.32 < first.abs().max().item() <= 1 / 3
 
 
 def test_initial_weights_are_in_the_authors_bounds():
@@ -62,7 +144,9 @@ def test_paper_network_has_the_published_size(paper_model):
     assert len(list(generator.parameters())) == 30
 
 
-@pytest.mark.parametrize("kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat"])
+@pytest.mark.parametrize(
+    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
+)
 def test_every_field_gives_colours_and_depends_on_its_code(tiny_params, kind):
     model = tiny_params.model.model_copy(update={"field": kind})
     generator = Generator(model)

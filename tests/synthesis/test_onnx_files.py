@@ -17,7 +17,7 @@ from pigan.synthesis import onnx_files
 from pigan.synthesis.onnx_files import FIELD, MAPPING, TOLERANCE, check_tools, compare, refuse_inexact, write_onnx
 from pigan.synthesis.trained import TrainedModel
 
-KINDS = ("film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat")
+KINDS = ("film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren")
 
 
 @pytest.fixture(scope="module")

@@ -41,12 +41,22 @@ def test_limit_below_the_least_is_told_with_what_it_takes(tiny_params):
 def test_other_reading_takes_more_and_keeps_its_limit_too(tiny_params):
     usual = peak_bytes(tiny_params, 8, 4, Tile(4, 64), CPU)
     judge = tiny_params.model.discriminator.model_copy(update={"kind": "patch-pose"})
-    for change in ({"field": "sincos-concat"}, {"discriminator": judge}):
+    for change in ({"field": "sincos-concat"}, {"discriminator": judge}, {"field": "embedding-siren"}):
         params = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update=change)})
         whole = peak_bytes(params, 8, 4, Tile(4, 64), CPU)
         assert whole > usual
         limit = whole / 1e9
         assert peak_bytes(params, 8, 4, tile_of(limited(params, limit), 8, 4, CPU), CPU) <= whole
+
+
+def test_feature_cube_counts_with_all_its_copies(tiny_params):
+    sizes = []
+    for side in (10, 20):
+        change = {"field": "embedding-siren", "features": 3, "embedding_side": side}
+        params = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update=change)})
+        sizes.append(peak_bytes(params, 8, 4, Tile(4, 64), CPU))
+    # itself, its gradient and that of a tile, two moments, two averages; of four bytes
+    assert sizes[1] - sizes[0] == 7 * 4 * 3 * (20**3 - 10**3)
 
 
 def test_tile_does_not_depend_on_what_else_uses_the_memory(tiny_params):

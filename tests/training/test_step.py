@@ -111,6 +111,7 @@ VARIATIONS = [
     {"model__field": "concat-relu"},
     {"model__field": "sincos-concat"},
     {"model__field": "sincos-concat", "model__hierarchical": True, "model__background": "last"},
+    {"model__field": "embedding-siren", "model__hierarchical": True, "model__lock_view_direction": False},
     {"training__adversarial": "log"},
     {"training__reconstruction_weight": 2.0},
     {"model__discriminator": "patch-pose", "training__pose_weight": 2.0},
