@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pigan.kernels.cube import table_of, with_features
 from pigan.models.sincos import SinCosField, sine_and_cosine
 from pigan.models.siren import (
     ENCODED,
@@ -22,7 +23,6 @@ from pigan.models.siren import (
     FilmSirenField,
     RadianceField,
     positional_encoding,
-    with_cube,
     with_heads,
 )
 
@@ -56,7 +56,7 @@ class Folded(NamedTuple):
     """Of encoded positions, and of those in a cube; in a sine's weights it is there already."""
     features: Head | None = None
     """What makes the features of the last hidden layer; None: they are the features."""
-    cube: Float[Tensor, "1 features side side side"] | None = None
+    table: Float[Tensor, "side side side features"] | None = None
     """What the first layer sees of a point before its position; None: the position only."""
 
 
@@ -76,8 +76,8 @@ def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
     weights = [gamma[:, i, None] * linear.weight.mT for i, linear in enumerate(field.modulated_linears())]
     biases = [(gamma[:, i] * linear.bias + shift[:, i])[:, None] for i, linear in enumerate(field.modulated_linears())]
     if isinstance(field, EmbeddingSirenField):
-        scale, cube = field.coordinate_scale, field.cube
-        return Folded(weights, biases, *heads, activation="sine", coordinate_scale=scale, cube=cube)
+        scale, table = field.coordinate_scale, table_of(field.cube)
+        return Folded(weights, biases, *heads, activation="sine", coordinate_scale=scale, table=table)
     if isinstance(field, FilmSirenField):
         weights[0] = weights[0] * field.coordinate_scale
         return Folded(weights, biases, *heads, activation="sine")
@@ -103,8 +103,8 @@ def evaluate(
         x = positional_encoding(points * folded.coordinate_scale, ENCODING_OCTAVES)
     # autocast would put the first layer in 16 bits
     with torch.autocast(points.device.type, enabled=False):
-        if folded.cube is not None:
-            x = with_cube(folded.cube, points * folded.coordinate_scale)
+        if folded.table is not None:
+            x = with_features(folded.table, points * folded.coordinate_scale)
         x = activate(torch.baddbmm(biases[0], x, weights[0])).to(dtype)
         for weight, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             x = activate(torch.baddbmm(bias.to(dtype), x, weight.to(dtype)))

@@ -213,6 +213,7 @@ def with_cube(
     """[features, place] of places in the box -1..1, trilinear between the cube's samples; outside of it they fade to 0.
 
     x runs along the cube's last axis, y along the one before it, z along the third from the end.
+    `pigan.kernels.cube` says the same with gradients of the same bits on a GPU, where here their order is any.
     """
     # all images' points as those of one cube, so that its gradient is summed in one place
     grid = places.reshape(1, 1, 1, -1, 3)

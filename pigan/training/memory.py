@@ -21,6 +21,8 @@ SAMPLE_BYTES = 200
 TRANSIENT_BYTES = 12
 # tiles of one shape are so many to an image, since all of a tile is computed when some of it has a gradient
 PARTS = 8
+# bytes of a corner of a feature cube around a point: row, share, point, and the first two sorted
+CORNER_BYTES = 40
 # points at a time that keep the processor's cache, or a GPU, busy
 CPU_POINTS, GPU_POINTS = 1 << 14, 1 << 20
 # copies of the weights: themselves, gradients, two Adam moments, and for the generator two averages
@@ -133,8 +135,8 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
         side //= 2
     networks = 4 * (GENERATOR_COPIES * generator + DISCRIMINATOR_COPIES * weights)
     if model.field == "embedding-siren":
-        # the gradient of one tile's points is as large as the cube
-        networks += 4 * (GENERATOR_COPIES + 1) * model.features * model.embedding_side**3
+        # as large as the cube: the table of its features, that one's gradient by one tile, and the same as a cube's
+        networks += 4 * (GENERATOR_COPIES + 3) * model.features * model.embedding_side**3
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     return networks + folded + max(rendering, judging) + rendering // 4
 
@@ -145,8 +147,8 @@ def _passed_on(model: Model) -> int:
 
 
 def _cube_bytes(model: Model) -> int:
-    """Bytes of a point's features: the samples, what the first layer sees, and the gradients of both."""
-    return 4 * 4 * (model.features + 3) if model.field == "embedding-siren" else 0
+    """Bytes of a point's features: they, what the first layer sees, gradients of both; and of the corners around."""
+    return 4 * 4 * (model.features + 3) + CORNER_BYTES * 8 if model.field == "embedding-siren" else 0
 
 
 def _numerics(params: Params, device: torch.device) -> Numerics:
