@@ -28,7 +28,9 @@ SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatus
 STARTS = {"subprocess.run", "subprocess.Popen", "subprocess.call", "subprocess.check_output", "subprocess.check_call"}
 # runs what a file holds: only a file whose SHA-256 the params or this package name comes there
 TORCHSCRIPT = {"pigan/evaluation/networks.py"}
-LISTENERS = {"pigan/training/distributed.py"}
+# on loopback; tests/view and tests/training ask the system what they listen on
+LISTENERS = {"pigan/training/distributed.py", "pigan/view/server.py"}
+VIEWER = "pigan/view/"
 
 
 def dotted(node: ast.expr) -> str:
@@ -50,7 +52,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 def faults(source: str, where: str) -> list[str]:
     """What a module does that it must not."""
     tree = ast.parse(source)
-    banned = UNPICKLERS | SERVERS
+    banned = UNPICKLERS if where.startswith(VIEWER) else UNPICKLERS | SERVERS
     found = [f"imports {name}" for name in imports(tree) if name in banned or name.split(".")[0] in banned]
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):

@@ -106,5 +106,5 @@ def test_same_bytes_again(model: Path, tiny_params: config.Params, tmp_path: Pat
 def test_damaged_snapshot_is_one_line(model: Path, tiny_params: config.Params, tmp_path: Path) -> None:
     path = model / "snapshots/step_0000004.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(PiganError, match=r"step_0000004\.safetensors: no checkpoint of pigan"):
+    with pytest.raises(PiganError, match=r"step_0000004\.safetensors: damaged, or no checkpoint of pigan"):
         written(model, tiny_params, tmp_path / "out")
