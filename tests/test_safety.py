@@ -28,7 +28,7 @@ SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatus
 STARTS = {"subprocess.run", "subprocess.Popen", "subprocess.call", "subprocess.check_output", "subprocess.check_call"}
 # runs what a file holds: only a file whose SHA-256 the params or this package name comes there
 TORCHSCRIPT = {"pigan/evaluation/networks.py"}
-# on loopback; tests/view and tests/training ask the system what they listen on
+# on loopback; tests/view and tests/stages look where they listen
 LISTENERS = {"pigan/training/distributed.py", "pigan/view/server.py"}
 VIEWER = "pigan/view/"
 
