@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml.error import YAMLError
 
+from pigan.dataset_sections import Dataset
 from pigan.errors import PiganError
 from pigan.sections import (
     Camera,
     Curriculum,
-    Dataset,
     Evaluate,
     Generate,
     Model,

@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 from ruamel.yaml import YAML
 
-from pigan import __version__, cli, config, presets, sections
+from pigan import __version__, cli, config, dataset_sections, presets
 from pigan.config import Params
 
 Said = tuple[int, str, str]
@@ -178,7 +178,7 @@ def test_gpu_that_is_not_there_is_one_line(stage: Any, command: str) -> None:
 
 def test_datasets_are_described(pigan: Any) -> None:
     code, out, _ = pigan("datasets")
-    assert code == 0 and {line.split()[0] for line in out.splitlines()} == set(get_args(sections.Kind))
+    assert code == 0 and {line.split()[0] for line in out.splitlines()} == set(get_args(dataset_sections.Kind))
     code, out, _ = pigan("datasets", "celeba")
     assert code == 0 and "202,599" in out and "00d2c5bc6d35e252742224ab0c1e8fcb" in out and "terms" in out
     code, out, err = pigan("datasets", "celebA")

@@ -78,7 +78,7 @@ def test_a_killed_holder_leaves_no_lock(holder: subprocess.Popen[str], tmp_path:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with alone(tmp_path / "lock", "copy", pytest.fail, patience=0.0):
-        pass
+        assert f"process {os.getpid()} on" in (tmp_path / "lock").read_text()
 
 
 def test_an_error_in_the_block_gives_the_lock_back(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.download import find_images
 from pigan.data.split import join, owners_by_name, split, stated_split
 from pigan.data.square import CropJob, Cropped, CropSettings, DepthFile, crop_one, hashed_side
+from pigan.dataset_sections import Dataset
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, sha256_file, write_json
 from pigan.progress import track
-from pigan.sections import Dataset
 from pigan.shortage import advised
 
 # published selections are by these sizes of the crop, pixels

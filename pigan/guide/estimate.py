@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pigan.data.posed.frames import TO_Y_UP, in_world, pose_angles
+from pigan.dataset_sections import World
 from pigan.errors import PiganError
 from pigan.guide.laws import LawFit, fit_law
 from pigan.guide.suggestion import Suggestion
-from pigan.sections import Camera, World
+from pigan.sections import Camera
 
 Up = Literal["y", "-y", "z", "-z"]
 UPS: tuple[Up, ...] = ("y", "-y", "z", "-z")

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from pigan.sections import Camera, World
+from pigan.dataset_sections import World
+from pigan.sections import Camera
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from pigan.dataset_sections import Depth, Meshes, World
 from pigan.errors import PiganError
-from pigan.sections import Depth, Meshes, Section, World
+from pigan.sections import Section
 
 BASE = "demo"
 # what the demo leaves out, below dataset

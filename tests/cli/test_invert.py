@@ -1,49 +1,23 @@
 """`pigan invert` on a small model: what is written, gone on with and used, and what cannot be done in one line."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-
-from pigan import cli, config
-from pigan.models.generator import Generator
-from pigan.synthesis.trained import TrainedModel
 
 Said = tuple[int, str, str]
 
 
 @pytest.fixture
-def pigan(
-    tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
-    """Runs a command in an empty folder with two photos: exit code, stdout, stderr."""
-    torch.manual_seed(3)
-    generator = Generator(tiny_params.model).eval().requires_grad_(False)
-    generator.field.density_head.weight.mul_(60)
-
-    def load_model(name: str, device: torch.device) -> TrainedModel:
-        return TrainedModel(generator.to(device), tiny_params, tmp_path / name)
-
-    monkeypatch.setattr("pigan.synthesis.trained.load_model", load_model)
-    monkeypatch.setenv("PIGAN_DEBUG", "")
-    monkeypatch.chdir(tmp_path)
+def pigan(on_a_model: Callable[..., Said], tmp_path: Path) -> Callable[..., Said]:
+    """Runs a command in a folder with two photos: exit code, stdout, stderr."""
     for name, colour in (("red", "red"), ("blue", "navy")):
         Image.new("RGB", (40, 30), colour).save(f"{name}.png")
     (tmp_path / "baseline").write_bytes(b"weights")
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")
-
-    def run(command: str, *options: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["pigan", command, "--model", "baseline", "--device", "cpu", *options])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        torch.use_deterministic_algorithms(False)
-        return (int(left.value.code or 0), *capsys.readouterr())
-
-    return run
+    return on_a_model
 
 
 def test_photos_become_folders_that_other_commands_take(pigan: Callable[..., Said]) -> None:

@@ -1,45 +1,19 @@
 """`pigan mesh` on a small model with a surface: files, what is said, and what cannot be done in one line."""
 
-import sys
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import trimesh
-
-from pigan import cli, config
-from pigan.models.generator import Generator
-from pigan.synthesis.trained import TrainedModel
 
 Said = tuple[int, str, str]
 
 
 @pytest.fixture
-def mesh(
-    tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
-    """Runs `pigan mesh` in an empty folder: exit code, stdout, stderr."""
-    torch.manual_seed(3)
-    generator = Generator(tiny_params.model).eval().requires_grad_(False)
-    generator.field.density_head.weight.mul_(60)
-
-    def load_model(name: str, device: torch.device) -> TrainedModel:
-        return TrainedModel(generator.to(device), tiny_params, Path(name))
-
-    monkeypatch.setattr("pigan.synthesis.trained.load_model", load_model)
-    monkeypatch.setenv("PIGAN_DEBUG", "")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*options: str) -> Said:
-        command = ["pigan", "mesh", "--model", "baseline", "--device", "cpu", "--resolution", "24", *options]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        torch.use_deterministic_algorithms(False)
-        return (int(left.value.code or 0), *capsys.readouterr())
-
-    return run
+def mesh(on_a_model: Callable[..., Said]) -> Callable[..., Said]:
+    """Runs `pigan mesh` with a coarse grid."""
+    return functools.partial(on_a_model, "mesh", "--resolution", "24")
 
 
 def test_one_seed_is_one_file_and_a_line_about_it(mesh: Callable[..., Said], tmp_path: Path) -> None:

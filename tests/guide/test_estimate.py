@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pigan.data.posed.frames import TO_Y_UP, in_world
+from pigan.dataset_sections import World
 from pigan.errors import PiganError
 from pigan.guide.estimate import look_at_point, suggest, up_axis, visible_radius
 from pigan.rendering.cameras import look_at_origin, sample_poses
-from pigan.sections import PoseLaw, World
+from pigan.sections import PoseLaw
 
 FRONT = math.pi / 2
 

@@ -114,3 +114,4 @@ def test_any_bytes_as_a_pickle_do_nothing(
 ) -> None:
     with nothing_is_done(), contextlib.suppress(PiganError):
         read_pickle(io.BytesIO(data))
+    assert not CANARY.exists()

@@ -53,7 +53,9 @@ def test_signal_before_the_ranks_could_take_it_stops_all_the_same():
 
 
 def test_all_done_is_no_error():
-    _judge([Ending(0, "done", ""), Ending(1, "done", "")], [])
+    done = [Ending(0, "done", ""), Ending(1, "done", "")]
+    # a signal that came when all was done changes nothing
+    assert _judge(done, []) is None and _judge(done, [SIGTERM]) is None
 
 
 def test_ranks_do_not_wait_for_one_that_is_gone(rank_work):

@@ -7,9 +7,10 @@ from pathlib import Path
 from pigan.data.cars.view import CarJob, render_car
 from pigan.data.parallel import ordered_map
 from pigan.data.posed.frames import TRANSFORMS
+from pigan.dataset_sections import Cars
 from pigan.progress import track
 from pigan.rendering.cameras import sample_cameras
-from pigan.sections import Camera, Cars
+from pigan.sections import Camera
 
 
 def render_cars(cars: Cars, camera: Camera, out: Path, workers: int = 2) -> None:

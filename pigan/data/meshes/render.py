@@ -9,11 +9,12 @@ from pigan.data.meshes.load import SUFFIXES
 from pigan.data.meshes.view import ModelFile, ViewJob, check_model, render_views
 from pigan.data.parallel import ordered_map
 from pigan.data.posed.frames import REJECTED, TRANSFORMS
+from pigan.dataset_sections import Meshes
 from pigan.errors import PiganError
 from pigan.files import write_json
 from pigan.progress import Progress, track
 from pigan.rendering.cameras import sample_cameras
-from pigan.sections import Camera, Meshes
+from pigan.sections import Camera
 
 # views of one model that a process renders at a time: loading the model counts little, and all processes have work
 CHUNK = 64

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from pigan.sections import World
+from pigan.dataset_sections import World
 
 TRANSFORMS = "transforms.json"
 # beside rendered views: the 3-D models that could not be, [{file, reason}]

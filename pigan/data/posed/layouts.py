@@ -8,8 +8,8 @@ from pigan.data.posed.eg3d import LABELS, read_labels
 from pigan.data.posed.frames import TRANSFORMS, Frame, in_world
 from pigan.data.posed.graf import INTRINSICS, POSE, read_graf
 from pigan.data.posed.transforms import SPLITS, SUFFIXES, read_transforms
+from pigan.dataset_sections import World
 from pigan.errors import PiganError
-from pigan.sections import World
 
 
 def read_posed(raw: Path, world: World | None) -> list[Frame] | None:

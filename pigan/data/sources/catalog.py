@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pigan.dataset_sections import Kind
 from pigan.errors import PiganError
-from pigan.sections import Kind
 
 GRAF = "https://s3.eu-central-1.amazonaws.com/avg-projects/graf/data"
 GIRAFFE = "https://s3.eu-central-1.amazonaws.com/avg-projects/giraffe/data"

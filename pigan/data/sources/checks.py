@@ -8,8 +8,8 @@ from PIL import Image
 
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.transfer import tell
+from pigan.dataset_sections import Kind
 from pigan.errors import PiganError
-from pigan.sections import Kind
 
 CAMERAS = ("transforms*.json", "dataset.json", "*_extrinsics.npy")
 POSES = "*_extrinsics.npy"

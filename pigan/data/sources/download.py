@@ -14,10 +14,10 @@ from pigan.data.sources.checks import check_tree, correct_cats
 from pigan.data.sources.fetch import Unavailable, fetch
 from pigan.data.sources.transfer import tell
 from pigan.data.sources.unpack import ENDINGS, is_archive, unpack
+from pigan.dataset_sections import Kind
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
-from pigan.sections import Kind
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
 

@@ -10,9 +10,10 @@ import trimesh
 from PIL import Image
 
 from pigan.data.meshes.render import find_models, render_meshes
+from pigan.dataset_sections import Meshes
 from pigan.errors import PiganError
 from pigan.rendering.cameras import sample_cameras
-from pigan.sections import Camera, Meshes
+from pigan.sections import Camera
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pigan.data.cars.render import render_cars
 from pigan.data.posed.depth import read_depth
 from pigan.data.posed.frames import Frame, crop_depth, pose_angles, square_view
 from pigan.data.posed.layouts import read_posed
-from pigan.sections import World
+from pigan.dataset_sections import World
 
 Array = NDArray[np.float64]
 

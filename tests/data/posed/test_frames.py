@@ -15,8 +15,8 @@ from pigan.data.posed.frames import (
     pose_angles,
     square_view,
 )
+from pigan.dataset_sections import World
 from pigan.rendering.cameras import look_at_origin
-from pigan.sections import World
 
 SHARES = st.floats(0.05, 20)
 CENTRES = st.floats(0.2, 0.8)

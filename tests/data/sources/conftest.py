@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pigan.data.sources.catalog import CARDS
-from pigan.sections import Kind
+from pigan.dataset_sections import Kind
 
 
 @dataclass

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pigan.data.sources.catalog import CARDS, Card, describe
+from pigan.dataset_sections import SOURCE_NEEDED, Kind
 from pigan.errors import PiganError
-from pigan.sections import SOURCE_NEEDED, Kind
 
 FILES = [choice for card in CARDS.values() for file in card.files for choice in file.choices]
 
