@@ -1,7 +1,6 @@
 """The whole chain for real: both engines on a tiny experiment, and broken input through the real stages."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pigan import cli, config
-from pipeline_tree import COPIED, ROOT, Tree, TreeMaker
+from pipeline_tree import Tree, TreeMaker, copy_pipeline
 
 RUN = "runs/cars/baseline/seed0"
 TIMES = ("seconds",)
@@ -38,13 +37,7 @@ def make_real_tree(one_arm: dict[str, Any], tmp_path_factory: pytest.TempPathFac
         # without the stand-in that the other engine tests use
         (tools.base / "bin/pigan").unlink()
         tree = Tree(base / name, tools.env)
-        for item in COPIED:
-            source, target = ROOT / item, tree.path / item
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_pipeline(tree.path)
         YAML().dump(one_arm, tree.path / "params.yaml")
         tree.git("init", "-q")
         tree.commit()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from ruamel.yaml import YAML
 
 from pigan import __version__
@@ -17,6 +17,7 @@ from pigan.report.markdown import escape, table_of
 from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of
 from pigan.report.protocol import flat
 from pigan.report.records import Evaluated
+from pigan.report.templating import environment
 from pigan.sections import Camera
 
 LIBRARY, TASK = "pigan", "unconditional-image-generation"
@@ -247,14 +248,7 @@ def _degrees(radians: float) -> str:
 
 def _environment() -> Environment:
     """Markdown, not HTML: everything that is not the card's own goes through `md`."""
-    found = Environment(
-        loader=PackageLoader("pigan.report"),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    found = environment(escaped=False)
     found.filters["md"] = escape
     return found
 

@@ -3,11 +3,11 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def environment() -> Environment:
-    """Templates of this package: everything escaped, unknown names refused."""
+def environment(escaped: bool = True) -> Environment:
+    """Templates of this package: everything escaped for HTML unless they make something else; unknown names refused."""
     return Environment(
         loader=PackageLoader("pigan.report"),
-        autoescape=True,
+        autoescape=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

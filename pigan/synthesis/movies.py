@@ -13,7 +13,7 @@ from pigan.synthesis.camera_paths import Aim
 from pigan.synthesis.pictures import depth_colours, depth_ends, grid
 from pigan.synthesis.sweeps import between
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop, Seen, look
+from pigan.synthesis.viewing import Backdrop, Seen, as_levels, look
 
 Morph = Literal["none", "linear", "spherical"]
 
@@ -57,8 +57,7 @@ def film(
     with Progress(len(aims), "video", "frame") as progress:
         for codes, aim in zip(shown, aims, strict=True):
             seen = _seen(model, codes, aim, how, how.resolution)
-            colours = (seen.colour * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-            frame = grid(colours, how.columns)
+            frame = grid(as_levels(seen.colour), how.columns)
             if how.depth:
                 frame = np.concatenate((frame, grid(depth_colours(seen.depth.cpu().numpy(), ends), how.columns)), 1)
             yield frame

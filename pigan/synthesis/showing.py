@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.synthesis.pictures import depth_colours, enlarged, enlargement, grid
+from pigan.synthesis.viewing import as_levels
 
 
 def show(
@@ -34,7 +35,7 @@ def show(
     if not len(colour) or (columns is not None and columns < 1):
         raise PiganError("show: nothing to show; give at least one view and one column")
     wide = min(columns or 8, len(colour))
-    tiles = (colour.detach().float().cpu() * 255).round().clamp(0, 255).byte().numpy()
+    tiles = as_levels(colour.float())
     rows = [tiles[start : start + wide] for start in range(0, len(tiles), wide)]
     if depth is not None:
         shades = depth_colours(depth.detach().float().cpu().numpy())

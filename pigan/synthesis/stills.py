@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import OpenEXR
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
 from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, grid, normal_colours, save_image
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop, Cameras, Seen, look
+from pigan.synthesis.viewing import Backdrop, Cameras, Seen, as_levels, look
 from pigan.synthesis.views import yaw_sweep
 
 Layout = Literal["grid", "single", "views", "truncation"]
@@ -148,9 +148,9 @@ def _write_png(
 ) -> list[Path]:
     picture, side = stem.with_name(f"{stem.name}.png"), seen.depth.shape[-1]
     if which == "colour":
-        save_image(picture, grid(_levels(seen.colour), columns))
+        save_image(picture, grid(as_levels(seen.colour), columns))
     elif which == "opacity":
-        save_image(picture, grid(_levels(seen.opacity[..., None].expand(-1, -1, -1, 3)), columns))
+        save_image(picture, grid(as_levels(seen.opacity[..., None].expand(-1, -1, -1, 3)), columns))
     elif which == "normals":
         rays = _rays(side, fov, align_corners)
         shades = [normal_colours(d[None], r)[0] for d, r in zip(seen.depth.numpy(), rays, strict=True)]
@@ -196,12 +196,6 @@ def _write_exr(path: Path, values: Float32[np.ndarray, "side ..."]) -> Path:
     with atomic_file(path) as temporary:
         OpenEXR.File(header, {names[values.ndim]: np.ascontiguousarray(values)}).write(str(temporary))
     return path
-
-
-def _levels(values: Float[Tensor, "view side side channel"]) -> UInt8[np.ndarray, "view side side channel"]:
-    """8-bit levels of 0..1, rounded to the nearest."""
-    levels: UInt8[np.ndarray, "view side side channel"] = (values * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-    return levels
 
 
 def _rays(side: int, fov: Float[Tensor, "view"], align_corners: bool) -> list[Float32[np.ndarray, "ray 3"]]:

@@ -3,8 +3,9 @@
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pigan.config import Params
@@ -120,6 +121,12 @@ def look(
         )
         views.append(Seen(colour.float(), depth.float(), opacity.float()))
     return Seen(*(torch.cat(part) for part in zip(*views, strict=True)))
+
+
+def as_levels(values: Float[Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """8-bit levels of 0..1, rounded to the nearest."""
+    levels: UInt8[np.ndarray, "*shape"] = (values.detach() * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return levels
 
 
 def _behind(backdrop: Backdrop | None, own: Background) -> Background:

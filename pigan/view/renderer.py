@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -18,7 +17,7 @@ from pigan.synthesis.meshing.formats import encoded
 from pigan.synthesis.pictures import depth_colours, normal_colours
 from pigan.synthesis.sweeps import between
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Cameras, Seen, look
+from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
 from pigan.view.scene import Scene, object_name
 
 # codes that are kept; one has a few thousand numbers at most
@@ -52,9 +51,9 @@ class Renderer:
         """The picture of what is to be shown; of a transparent background its colour has a fourth channel."""
         seen, cameras = self.seen(scene)
         if scene.shown == "colour":
-            return _levels(seen.colour[0])
+            return as_levels(seen.colour[0])
         if scene.shown == "opacity":
-            return _levels(seen.opacity[0, ..., None].expand(-1, -1, 3))
+            return as_levels(seen.opacity[0, ..., None].expand(-1, -1, 3))
         depth = seen.depth.cpu().numpy()
         if scene.shown == "depth":
             return depth_colours(depth)[0]
@@ -89,8 +88,3 @@ def png(pixels: UInt8[np.ndarray, "side side channel"]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
     return file.getvalue()
-
-
-def _levels(values: Float[Tensor, "side side channel"]) -> UInt8[np.ndarray, "side side channel"]:
-    """8-bit levels of 0..1, rounded to the nearest."""
-    return np.asarray((values * 255).round().clamp(0, 255).to(torch.uint8).cpu())

@@ -1,7 +1,6 @@
 """A copy of the project in which a scheduler's jobs run the real `pigan`."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pigan import config
-from pipeline_tree import COPIED, ROOT, Tree, TreeMaker
+from pipeline_tree import Tree, TreeMaker, copy_pipeline
 
 MakeProject = Callable[[str, dict[str, Any]], Tree]
 
@@ -32,13 +31,7 @@ def make_project(tiny_params: config.Params, tmp_path_factory: pytest.TempPathFa
 
     def make(name: str, changes: dict[str, Any]) -> Tree:
         tree = Tree(base / name, env)
-        for item in COPIED:
-            source, target = ROOT / item, tree.path / item
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_pipeline(tree.path)
         values = config.merge({**tiny_params.model_dump(), "arms": {"baseline": {}}}, changes)
         YAML().dump(values, tree.path / "params.yaml")
         return tree

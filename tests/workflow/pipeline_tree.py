@@ -154,6 +154,17 @@ class Tree:
         return self
 
 
+def copy_pipeline(path: Path) -> None:
+    """Everything that the engines need of the repository, copied to `path`."""
+    for item in COPIED:
+        source, target = ROOT / item, path / item
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+
+
 class TreeMaker:
     """Makes fresh git repositories of the pipeline below one folder."""
 
@@ -177,13 +188,7 @@ class TreeMaker:
     def __call__(self, name: str) -> Tree:
         """A copy of the repository's pipeline in a folder of this name."""
         path = self.base / name
-        for item in COPIED:
-            source, target = ROOT / item, path / item
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
+        copy_pipeline(path)
         tree = Tree(path, self.env)
         tree.git("init", "-q")
         return self.installed(tree)

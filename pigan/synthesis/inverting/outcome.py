@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
-from torch import Tensor
 
 from pigan.files import write_json
 from pigan.synthesis.inverted_code import CODE_FILE, save_code
@@ -17,7 +16,7 @@ from pigan.synthesis.inverting.photo import Photo
 from pigan.synthesis.inverting.search import Best, SearchSettings, edge_fov
 from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, enlargement, grid, save_image
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Cameras, Seen, look
+from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
 from pigan.synthesis.views import FULL_CIRCLE
 
 RESULT = "result.json"
@@ -87,10 +86,11 @@ def write_outcome(
     save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance}, {})
     scale = enlargement(side)
     save_image(folder / "input.png", photo.pixels)
-    save_image(folder / "rendered.png", _levels(seen)[0])
+    save_image(folder / "rendered.png", as_levels(seen.colour)[0])
     save_image(folder / "depth.png", _with_scale(seen, scale))
     others = look(model.generator, best.code.expand(OTHER_VIEWS, -1), other_cameras(model, best), side, model.params)
-    tiles = (photo.pixels[None], _levels(seen), depth_colours(seen.depth.cpu().numpy()), _levels(others))
+    depth = depth_colours(seen.depth.cpu().numpy())
+    tiles = (photo.pixels[None], as_levels(seen.colour), depth, as_levels(others.colour))
     save_image(folder / "strip.png", grid(np.concatenate(tiles), 3 + OTHER_VIEWS), scale)
     write_json(folder / RESULT, result)
     return result
@@ -100,7 +100,7 @@ def write_preview(path: Path, model: TrainedModel, photo: Photo, best: Best) -> 
     """The photo, what the search has so far, and its depth, side by side."""
     side = len(photo.pixels)
     seen = look(model.generator, best.code, cameras_at(best.numbers, model.params.camera.fov), side, model.params)
-    tiles = (photo.pixels[None], _levels(seen), depth_colours(seen.depth.cpu().numpy()))
+    tiles = (photo.pixels[None], as_levels(seen.colour), depth_colours(seen.depth.cpu().numpy()))
     save_image(path, grid(np.concatenate(tiles), len(tiles)), enlargement(side))
 
 
@@ -120,11 +120,6 @@ def _held_out(model: TrainedModel, best: Best, held_out: HeldOut, side: int) -> 
     colour = look(model.generator, best.code, cameras, side, model.params).colour[0].cpu().numpy()
     alike = similarity(colour, held_out.photo.pixels, held_out.photo.counts)
     return {"photo": str(held_out.photo.path), "psnr_db": alike.psnr, "ssim": alike.ssim}
-
-
-def _levels(seen: Seen) -> UInt8[np.ndarray, "view side side 3"]:
-    levels: Tensor = (seen.colour * 255).round().clamp(0, 255).to(torch.uint8)
-    return levels.cpu().numpy()
 
 
 def _with_scale(seen: Seen, scale: int) -> UInt8[np.ndarray, "height width 3"]:
