@@ -104,7 +104,7 @@ def _train(place: Place | None, params: Params, run: Run, data: Path, device: to
         torch.cuda.set_device(device)
     prepared = Prepared(data)
     state = initial_state(params, device, seed_of(seed, "weights"))
-    key = run_fingerprint(params, run, _images_hash(prepared, resolution), sha256_of_checkpoint(run.init))
+    key = training_key(params, run, prepared)
     local = 1 if place is None else place.local_size
     where = f"at {resolution} px with a limit of {limit_bytes(params, device, local) / GB:.1f} GB"
     advice = f"set training.memory_limit_gb lower (same gradients) or curriculum.stages.r{resolution}.batch_size"
@@ -142,6 +142,15 @@ def real_images(
         return pool.images(indices, mirrored), pool.poses(indices, mirrored)
 
     return batch
+
+
+def training_key(params: Params, run: Run, prepared: Prepared) -> str:
+    """What a state in progress must carry to be gone on with: params, seed, data and the weights it began from.
+
+    Raises:
+        PiganError: the stage before has not been run, or the data was not prepared at this resolution.
+    """
+    return run_fingerprint(params, run, _images_hash(prepared, run.resolution), sha256_of_checkpoint(run.init))
 
 
 def _images_hash(prepared: Prepared, resolution: int) -> str:

@@ -1,0 +1,106 @@
+"""The whole of a box at toy size, as it is typed, and what it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.box.gather import gather
+from benchmarks.box.state import pack
+from benchmarks.gpu_run import main, reached_params
+from pigan.synthesis.trained import load_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def gpu_run(*options):
+    command = [sys.executable, "-m", "benchmarks.gpu_run", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, cwd=ROOT, check=False)
+
+
+def test_a_box_goes_on_where_one_before_stopped_and_leaves_few_small_files(stopped, tmp_path):
+    before = [{"minutes": 9.0, "device": "another GPU", "evaluation_seconds": 3.0}]
+    pack(stopped, tmp_path / "first", 1 << 24, 3, before)
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box/data").symlink_to(stopped.folder / "data")
+    out = tmp_path / "second"
+    options = ("--from", str(tmp_path / "first"), "--out", str(out), "--work", str(tmp_path / "box"))
+    done = gpu_run(*options, "--minutes", "8", "--device", "cpu", "--name", "a toy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((out / "result.json").read_text())
+    assert result["stage"] == "r16, finished" and result["failed"] == [] and result["state"] == "exact"
+    assert result["boxes"][0] == before[0] and result["boxes"][1]["steps"] == 11
+    assert "kernels" not in result, "measured in the first box"
+    assert result["fid"] > 0 and len(result["targets"]) == 5
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) <= 8 and max(path.stat().st_size for path in files) <= 16 << 20
+    assert "2 boxes" in (out / "report.html").read_text()
+    with zipfile.ZipFile(out / "release.zip") as release:
+        release.extractall(tmp_path / "release")
+    assert load_model(tmp_path / "release/model.safetensors").params.generate.resolution == 16
+    card = (tmp_path / "release/README.md").read_text()
+    assert "a toy" in card
+    with zipfile.ZipFile(out / "files.zip") as archive:
+        names = set(archive.namelist())
+    assert {
+        "metrics.json",
+        "summary.json",
+        "r16/log.jsonl",
+        "generated/turntable.mp4",
+        "generated/samples.png",
+    } <= names
+    assert any(name.endswith(".glb") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--from", "nowhere"), "holds no state/part0"),
+        (("--from", "nowhere", "--preset", "cars"), "leave --params, --preset, --meshes and --arm out"),
+        (("--preset", "cars", "--params", "a.yaml"), "name one of them"),
+        (("--preset", "carz"), "no preset"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, capsys, options, told):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(
+        sys, "argv", ["gpu_run", *options, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+    )
+    try:
+        code = main()
+    except SystemExit as left:
+        code = left.code
+    assert code in (1, 2)
+    said = capsys.readouterr().err.splitlines()
+    assert told in said[-1]
+
+
+def test_an_unfinished_curriculum_ends_where_training_stands(tiny_params):
+    params = reached_params(tiny_params, "baseline", 3, 8, 4, "a label")
+    stages = params.curriculum.stages
+    assert (stages["r8"].steps, stages["r16"].steps) == (4, 0)
+    assert params.generate.checkpoint == "r16" and params.generate.resolution == 8
+    assert (list(params.arms), params.seeds, params.report.subtitle) == (["baseline"], [3], "a label")
+    other = reached_params(tiny_params, "no-growing", 0, 16, 2, "a label")
+    assert other.experiment == "tiny-no-growing" and other.curriculum.stages["r8"].steps == 0
+
+
+def test_what_is_too_large_is_left_out_by_name(stopped, tmp_path):
+    place = type(stopped)(tmp_path, stopped.params, "baseline", 0, "cpu")
+    generated = place.run / "generated"
+    generated.mkdir(parents=True)
+    (generated / "large.png").write_bytes(os.urandom(60_000))
+    (generated / "small.png").write_bytes(os.urandom(2_000))
+    place.report.mkdir(parents=True)
+    (place.report / "report.html").write_bytes(b"x" * 60_000)
+    left = gather(place, tmp_path / "out", 50_000, {"failed": []}, [])
+    assert [text.split(" ")[0] for text in left] == ["report.html", "files.zip:"] and "large.png" in left[1]
+    with zipfile.ZipFile(tmp_path / "out/files.zip") as archive:
+        assert archive.namelist() == ["generated/small.png"]
+    assert json.loads((tmp_path / "out/result.json").read_text())["left_out"] == left
+    assert not (tmp_path / "out/report.html").exists()
