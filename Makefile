@@ -83,8 +83,8 @@ docs: .venv/.installed ## the documentation site: docs/_build/index.html; a warn
 	@echo "The site: file://$(CURDIR)/docs/_build/index.html"
 
 .PHONY: gallery
-gallery: .venv/.installed ## the pictures of docs/gallery.md anew, by its own commands, from runs/ of make report
-	python docs/gallery.py runs
+gallery: .venv/.installed ## the pictures of docs/gallery.md anew, by its own commands, with the model that comes with pigan
+	python docs/gallery.py
 
 .PHONY: schema
 schema: .venv/.installed ## write workflow/schemas/params.schema.json anew from pigan/config.py

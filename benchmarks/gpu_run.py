@@ -73,7 +73,7 @@ class Box:
         elif (folder / "params.yaml").is_file() and asked.params is None and asked.preset is None:
             params, arm, seed = load_params(folder), asked.arm, asked.seed
         else:
-            params, arm, seed = _params(asked), asked.arm, asked.seed
+            params, arm, seed = params_of_box(asked), asked.arm, asked.seed
         self.place = Place(folder, params, arm or params.report.main_arm, seed, asked.device)
         self.boxes: list[dict[str, Any]] = self.carried.boxes if self.carried is not None else []
         self.result: dict[str, Any] = {"arm": self.place.arm, "seed": seed, "experiment": params.experiment}
@@ -172,9 +172,10 @@ class Box:
             return
         link, checkpoint, _ = reached
         target, began = self._reached(), time.time()
-        places.copy_finished(self.place, target, link)
+        places.copy_finished(self.place, target)
         if not target.done(link).is_file():
             adopt(target, link, *read_tensors(checkpoint))
+            (target.work(link) / LOG).write_bytes((self.place.work(link) / LOG).read_bytes())
         speed = self.place.folder / "speed.json"
         if speed.is_file():
             (target.run.parents[1] / "speed.json").write_bytes(speed.read_bytes())
@@ -291,7 +292,7 @@ def reached_params(params: "Params", arm: str, seed: int, resolution: int, step:
     return parse(values, "what was reached")
 
 
-def _params(asked: argparse.Namespace) -> "Params":
+def params_of_box(asked: argparse.Namespace) -> "Params":
     """The params of a new training."""
     from pigan import config, presets
 

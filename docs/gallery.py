@@ -1,4 +1,4 @@
-"""Makes the pictures of gallery.md anew by running the commands that stand there: python docs/gallery.py [RUNS]."""
+"""Makes the pictures of gallery.md anew by running the commands that stand there: python docs/gallery.py."""
 
 import re
 import shlex
@@ -28,14 +28,11 @@ def commands(language: str, text: str) -> list[list[str]]:
     return [[sys.executable, "-m", *line] for line in lines]
 
 
-def main(runs: Path) -> None:
+def main() -> None:
     """Runs the page in an empty folder, then takes over the files that it shows."""
-    if not runs.is_dir():
-        raise SystemExit(f"{runs}: no such folder; train the demo first: make report")
     page = (HERE / "gallery.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "runs").symlink_to(runs.resolve())
         for language, text in blocks(page):
             for command in commands(language, text):
                 print(shlex.join(["pigan", *command[3:]]) if language == "sh" else text, flush=True)
@@ -51,4 +48,4 @@ def main(runs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"))
+    main()

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml.error import YAMLError
 
+from pigan import released
 from pigan.dataset_sections import Dataset
 from pigan.errors import PiganError
 from pigan.sections import (
@@ -180,6 +181,9 @@ def load(path: Path) -> Params:
     params = parse(values, where=str(path))
     for arm in params.arms:
         params.for_arm(arm)
+    named = params.report.released
+    if named is not None and named not in released.names():
+        raise ParamsError(f"{path}: report.released: no released model {named!r}{_nearest(named, released.names())}")
     return params
 
 

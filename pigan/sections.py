@@ -308,4 +308,5 @@ class Report(Section):
     title: str
     subtitle: str
     published: Literal["none", "celeba", "cats", "carla"]
+    released: Name | None
     main_arm: Name

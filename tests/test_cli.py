@@ -24,7 +24,7 @@ COMMANDS = typer.main.get_command(cli.app).commands
 BESIDE = (
     *("params", "doctor", "datasets", "cameras", "data-card", "export-data", "weights", "status"),
     # with a trained model
-    *("import-checkpoint", "render", "video", "mesh", "invert", "view", "export"),
+    *("import-checkpoint", "render", "video", "mesh", "invert", "view", "models", "export"),
 )
 STAGES = ("download", "crop", "real-stats", "init", "train", "generate", "evaluate", "bench", "report")
 MODULE = [sys.executable, "-m", "pigan"]

@@ -14,7 +14,7 @@ RESULT, REPORT, RELEASE, FILES, LOG_FILE = "result.json", "report.html", "releas
 OTHERS = 5
 # newest lines of a log that outgrew its file
 KEPT_OF_LOG = 1 << 20
-PICTURES = ("*.png", "*.jpg", "*.mp4", "*.glb", "*.csv", "generated.json")
+PICTURES = ("*.png", "*.jpg", "*.mp4", "*.gif", "*.glb", "*.csv", "generated.json")
 
 
 def gather(place: Place, out: Path, limit: int, result: Mapping[str, Any], speeds: Iterable[Path]) -> list[str]:

@@ -169,12 +169,11 @@ def run_commands(
     return TIMED_OUT if late else process.returncode
 
 
-def copy_finished(place: Place, target: Place, before: Link) -> None:
-    """Takes over starting weights and the stages that come before `before`, and the data by a link."""
-    names = ["init", *(link.name for link in place.params.curriculum.order)]
-    for name in names[: names.index(before.name)]:
-        if (place.run / name).is_dir():
-            shutil.copytree(place.run / name, target.run / name, dirs_exist_ok=True)
+def copy_finished(place: Place, target: Place) -> None:
+    """Takes over starting weights and finished stages, and the data by a link."""
+    finished = [link.name for link in place.params.curriculum.order if place.done(link).is_file()]
+    for name in ("init", *finished):
+        shutil.copytree(place.run / name, target.run / name, dirs_exist_ok=True)
     if not (target.folder / "data").exists():
         (target.folder / "data").symlink_to((place.folder / "data").resolve())
 

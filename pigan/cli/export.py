@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import Device, OnDevice, app, wrote
+from pigan.cli.options import Device, ModelName, OnDevice, app, wrote
 
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option("--model", help="A checkpoint, its folder, or a run such as cars/baseline.")],
+    model: ModelName,
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     licence: Annotated[
         str | None, typer.Option("--license", help="Licence of the weights, such as cc-by-4.0; unknown without it.")
@@ -20,15 +20,17 @@ def export(
         Path | None, typer.Option("--data", help="Prepared data it was trained on; found by its name where it is.")
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Write mapping.onnx and field.onnx.")] = True,
+    half: Annotated[bool, typer.Option("--half/--full", help="Weights in 16 bits, or in the 32 of training.")] = False,
     device: OnDevice = Device.auto,
 ) -> None:
     """Write a trained model as safetensors and ONNX, with settings, a picture and a model card.
 
+    What its training took and its metrics go along where they are known to be of this very checkpoint.
     ONNX Runtime is asked about random points, and its difference to PyTorch is printed.
     """
     from pigan.report.handout import export_model
 
-    errors = export_model(model, out, licence, title, data, onnx, device)
+    errors = export_model(model, out, licence, title, data, onnx, half, device)
     for name, error in errors.items():
         typer.echo(f"{name}: ONNX Runtime differs from PyTorch by {error:.1e} at most")
     wrote(out)

@@ -47,7 +47,8 @@ Gpus = Annotated[
     int, typer.Option("--gpus", min=1, help="How many GPUs share the work; the result does not depend on it.")
 ]
 ModelName = Annotated[
-    str, typer.Option("--model", help="A checkpoint, a stage's folder, or a run: cars/baseline/seed0.")
+    str,
+    typer.Option("--model", help="A checkpoint, a stage's folder, a run (cars/baseline/seed0), or a released model."),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", help="Seeds of latents: 7, or 0-8, or 0-3,7,9.")]
 Truncation = Annotated[

@@ -76,6 +76,14 @@ def export_data(
 
 
 @app.command()
+def models() -> None:
+    """List the trained models that come with pigan: resolution, device, time, images seen, FID."""
+    from pigan.report.handout import released_lines
+
+    typer.echo("\n".join(released_lines()) or "none")
+
+
+@app.command()
 def weights(
     name: Annotated[str | None, typer.Argument(help="Extractor whose weight file is fetched: inception, ...")] = None,
     params: Annotated[

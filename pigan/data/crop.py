@@ -111,9 +111,23 @@ def crop_jobs(
     Raises:
         PiganError: faces are to be found in images with cameras.
     """
+    settings = crop_settings(dataset, resolutions)
+    if frames is None:
+        return [CropJob(raw / name, None, None, settings) for name in names]
+    if settings.rule == "cat-landmarks":
+        raise PiganError(f"dataset.crop.rule: cat-landmarks is for photos without cameras, {raw} has some; set center")
+    depths = [_depth_file(dataset, raw, frame) for frame in frames]
+    return [
+        CropJob(raw / frame.image, depth, frame.intrinsics, settings)
+        for frame, depth in zip(frames, depths, strict=True)
+    ]
+
+
+def crop_settings(dataset: Dataset, resolutions: Sequence[int]) -> CropSettings:
+    """How the params want every image cropped, for these sides (pixels)."""
     chosen = dataset.crop
     red, green, blue = chosen.background
-    settings = CropSettings(
+    return CropSettings(
         rule=chosen.rule,
         resize=chosen.resize,
         center=chosen.center,
@@ -122,15 +136,6 @@ def crop_jobs(
         background=(red, green, blue),
         resolutions=tuple(resolutions),
     )
-    if frames is None:
-        return [CropJob(raw / name, None, None, settings) for name in names]
-    if chosen.rule == "cat-landmarks":
-        raise PiganError(f"dataset.crop.rule: cat-landmarks is for photos without cameras, {raw} has some; set center")
-    depths = [_depth_file(dataset, raw, frame) for frame in frames]
-    return [
-        CropJob(raw / frame.image, depth, frame.intrinsics, settings)
-        for frame, depth in zip(frames, depths, strict=True)
-    ]
 
 
 def _depth_file(dataset: Dataset, raw: Path, frame: Frame) -> DepthFile | None:

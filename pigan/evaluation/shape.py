@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.evaluation.consistency import depth_consistency, reprojection_error, weighted_depth_variance
 from pigan.evaluation.depth import align_scale_shift, errors_against_truth, psnr
+from pigan.evaluation.exact import exact_views
 from pigan.evaluation.hollow import empty_rays, empty_rays_real, hollow_share
+from pigan.evaluation.intervals import Estimate
 from pigan.evaluation.measured import Measured, measured, missing
 from pigan.evaluation.networks import estimated_depth_error, identity_similarity
 from pigan.evaluation.pictures import write_inversion_sheet
@@ -18,6 +20,9 @@ from pigan.evaluation.pose import pose_error
 from pigan.evaluation.stats import read_arrays, read_depth, read_images
 
 NO_DEPTH = "nothing that was rendered is opaque enough to have a depth"
+ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
+# what the exact renderer of the data scores
+EXACT = tuple(f"{key}_exact" for key in ACROSS_VIEWS)
 INVERSION = ("inversion_psnr",)
 TRUE_DEPTH = ("depth_rmse", "depth_abs_rel", "depth_delta", "depth_zscore_mse", "normal_error")
 POSES = ("pose_error_generated", "pose_error_real")
@@ -51,20 +56,34 @@ def _views(params: Params, generated: Path) -> Measured:
     """What several views of the same object say of each other."""
     views = read_arrays(generated / "consistency.npz", ("images", "depth", "cam2world", "fov"))
     images, depth, poses, fov = (views[name] for name in ("images", "depth", "cam2world", "fov"))
-    centres, scale = params.camera.align_corners, depth_range(params)
-    tolerance = params.evaluate.occlusion_tolerance
-    moved = reprojection_error(images, depth, poses, float(fov), centres, scale, tolerance)
     hollow = hollow_share(depth[:, depth.shape[1] // 2])
-    return measured(
-        {
-            "reprojection_error": moved and moved.photometric,
-            "depth_reprojection_error": moved and moved.depth,
-            "visible_share": moved and moved.visible,
-            "depth_consistency": depth_consistency(depth, poses, float(fov), centres, scale),
-            "hollow_share": hollow and hollow.share,
-        },
-        NO_DEPTH,
-    )
+    found = _across_views(params, images, depth, poses, float(fov), params.camera.align_corners)
+    return measured({**found, "hollow_share": hollow and hollow.share}, NO_DEPTH) + exact_scores(params)
+
+
+def exact_scores(params: Params) -> Measured:
+    """What the metrics across views give the exact renderer of the data: each under its own key and `_exact`."""
+    views = exact_views(params)
+    if views is None:
+        return missing(EXACT, f"dataset.kind {params.dataset.kind} has no exact renderer here, only cars has")
+    found = _across_views(params, *views, align_corners=False)
+    return measured(dict(zip(EXACT, found.values(), strict=True)), "the exact renderer shows too little of any surface")
+
+
+def _across_views(
+    params: Params,
+    images: UInt8[np.ndarray, "object view side side 3"],
+    depth: Float32[np.ndarray, "object view side side"],
+    poses: Float32[np.ndarray, "view 4 4"],
+    fov: float,
+    align_corners: bool,
+) -> dict[str, Estimate | float | None]:
+    """The metrics of ACROSS_VIEWS, in its order."""
+    scale = depth_range(params)
+    shots = depth, poses, fov, align_corners, scale
+    moved = reprojection_error(images, *shots, params.evaluate.occlusion_tolerance)
+    parts = (moved.photometric, moved.depth, moved.visible) if moved else (None,) * 3
+    return dict(zip(ACROSS_VIEWS, (*parts, depth_consistency(*shots)), strict=True))
 
 
 def _surfaces(params: Params, data: Path, generated: Path) -> Measured:

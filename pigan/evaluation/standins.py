@@ -4,19 +4,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
 
-from pigan.data.cars.raytrace import render
+from pigan.data.cars.raytrace import render, render_depth
 from pigan.data.cars.shape import sample_car
 from pigan.evaluation.consistency import depth_consistency, reprojection_error, weighted_depth_variance
 from pigan.evaluation.depth import errors_against_truth, psnr
+from pigan.evaluation.exact import turned_cars
 from pigan.evaluation.hollow import hollow_share
-from pigan.rendering.cameras import look_at_origin, sample_cameras
+from pigan.rendering.cameras import sample_cameras
 from pigan.rendering.rays import pixel_directions
 from pigan.sections import Camera
-from pigan.synthesis.evaluation_set import CONSISTENCY_YAWS
-from pigan.synthesis.views import usual_pitch
 
 
 class Standin(NamedTuple):
@@ -52,15 +50,11 @@ class Scores(NamedTuple):
 
 def true_cars(objects: int, side: int, camera: Camera, seed: int, supersampling: int = 4) -> Standin:
     """Cars from five neighbouring yaws around the usual pose, as a perfect generator would show them."""
-    yaw = camera.yaw_mean + torch.tensor(CONSISTENCY_YAWS, dtype=torch.float64)
-    poses = look_at_origin(yaw, torch.full_like(yaw, usual_pitch(camera)), camera.radius).numpy()
-    images = np.empty((objects, len(poses), side, side, 3), np.uint8)
-    depth = np.empty((objects, len(poses), side, side), np.float32)
-    for car in range(objects):
-        scene = sample_car(np.random.default_rng([seed, car]), camera.radius * math.sin(camera.fov / 2))
-        for view, pose in enumerate(poses):
-            images[car, view], depth[car, view] = render(scene, pose, camera.fov, side, supersampling)
-    return Standin(images, depth, poses.astype(np.float32), camera.fov, np.zeros(objects, np.float32))
+    seeds = [[seed, car] for car in range(objects)]
+    views = turned_cars(
+        seeds, camera, camera.fov, lambda scene, pose: render(scene, pose, camera.fov, side, supersampling)
+    )
+    return Standin(*views, np.zeros(objects, np.float32))
 
 
 def posed_depth(objects: int, side: int, camera: Camera, seed: int) -> Float32[np.ndarray, "object side side"]:
@@ -68,7 +62,7 @@ def posed_depth(objects: int, side: int, camera: Camera, seed: int) -> Float32[n
     reach = camera.radius * math.sin(camera.fov / 2)
     poses = sample_cameras(camera, objects, seed).numpy()
     scenes = (sample_car(np.random.default_rng([seed, car]), reach) for car in range(objects))
-    return np.stack([render(scene, pose, camera.fov, side, 1)[1] for scene, pose in zip(scenes, poses, strict=True)])
+    return np.stack([render_depth(scene, pose, camera.fov, side) for scene, pose in zip(scenes, poses, strict=True)])
 
 
 def billboard(true: Standin) -> Standin:

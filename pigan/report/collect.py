@@ -175,6 +175,21 @@ def read_explorer(path: Path) -> Explorer:
     return read_record(Explorer, path, "pigan generate")
 
 
+def read_metrics(path: Path) -> tuple[dict[str, float], Evaluated]:
+    """The numbers at the top level of a metrics.json, null as not-a-number, and the rest of it.
+
+    Raises:
+        Unusable: missing or damaged.
+    """
+    values = read_object(path, "pigan evaluate")
+    evaluated = read_record(Evaluated, path, "pigan evaluate")
+    numbers = {}
+    for key, value in values.items():
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            numbers[key] = float("nan") if value is None else float(value)
+    return numbers, evaluated
+
+
 def _run(params: Params, place: Place) -> Run | Incomplete:
     arm, seed, folder = place.arm, place.seed, place.folder
     stages: list[StageState] = []
@@ -200,21 +215,16 @@ def _run(params: Params, place: Place) -> Run | Incomplete:
 
 
 def _measured(path: Path, extractors: Sequence[str], generated: GeneratedInfo) -> tuple[dict[str, float], Evaluated]:
-    """The numbers at the top level of a metrics.json, null as not-a-number, and the rest of it.
+    """What `read_metrics` gives, of a run.
 
     Raises:
         Unusable: missing, damaged, without a metric that the params ask for, or not measured on what is in generated/.
     """
-    values = read_object(path, "pigan evaluate")
+    numbers, evaluated = read_metrics(path)
     for extractor in extractors:
-        if f"fid_{extractor}" not in values:
+        if f"fid_{extractor}" not in numbers:
             what = f"holds no fid_{extractor}, the metric that params.yaml asks for"
             raise Unusable(path, what, "run pigan evaluate again")
-    evaluated = read_record(Evaluated, path, "pigan evaluate")
     if evaluated.protocol.get("checkpoint_sha256", generated.checkpoint_sha256) != generated.checkpoint_sha256:
         raise Unusable(path, "not measured on what is in generated/", "run pigan evaluate again")
-    numbers = {}
-    for key, value in values.items():
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            numbers[key] = float("nan") if value is None else float(value)
     return numbers, evaluated

@@ -20,6 +20,8 @@ Side = Literal["lower", "higher", "neither"]
 
 # an arm that shows no surfaces has no value here; it is then ranked on no shape metric
 SURFACE_METRICS = ("reprojection_error", "depth_reprojection_error", "depth_consistency", "depth_variance")
+# these say little without what the exact renderer of the data scores, which stands beside them
+ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
 
 # what the plots of shape metrics show: without and with true depth
 DEPTH_PLOT = (*SURFACE_METRICS, "hollow_share", "empty_rays")
@@ -165,6 +167,7 @@ def shape_metrics() -> list[Metric]:
         ),
     ]
     context = {"empty_rays": ("empty_rays_real", "in the data")}
+    context |= {key: (f"{key}_exact", "exact renderer") for key in ACROSS_VIEWS}
     return [Metric(*row, "shape", *context.get(row[0], ())) for row in rows]
 
 
@@ -215,6 +218,7 @@ def unmeasured(collected: Collected) -> dict[str, list[str]]:
         labels |= {metric.key: metric.label + own for metric in image_metrics(extractor)}
         labels[f"fid_real_{extractor}"] = f"FID of real against real{own}"
     labels |= {metric.key: metric.label for metric in shape_metrics()} | {"empty_rays_real": "Empty rays in the data"}
+    labels |= {f"{key}_exact": f"{labels[key]} of the exact renderer" for key in ACROSS_VIEWS}
     valued, reasons = _valued(collected), _reasons(collected)
     missing: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for run in collected.runs for key in run.metrics):
@@ -250,4 +254,4 @@ def _valued(collected: Collected) -> list[str]:
 def _context_keys(extractors: Sequence[str]) -> set[str]:
     """Numbers that accompany a metric and are none themselves."""
     own = {f"{stem}_{extractor}" for extractor in extractors for stem in ("fid_real", "kid_std")}
-    return own | {"empty_rays_real"}
+    return own | {metric.context for metric in shape_metrics() if metric.context}

@@ -65,6 +65,8 @@ class Facts:
     measured: Measured | None
     no_metrics: str = ""
     """Why there is no `measured`."""
+    half: bool = False
+    """Whether the weights were rounded to 16 bits."""
     onnx_errors: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -97,6 +99,7 @@ def model_card(params: Params, facts: Facts) -> str:
         "data_note": "" if card.terms is None else f"Terms of the data: {card.terms}",
         "metrics": "" if facts.measured is None else metrics_table(params, facts.measured),
         "protocol": "" if facts.measured is None else protocol_sentence(facts.measured),
+        "rounded": facts.half,
         "no_metrics": facts.no_metrics,
         "limits": limits(params, facts.measured),
         "licence": facts.licence or UNKNOWN,

@@ -11,6 +11,7 @@ from pigan.data.store import Prepared
 from pigan.files import atomic_directory
 from pigan.report import (
     armfigures,
+    beside,
     budgetfigure,
     datacard,
     figures,
@@ -118,6 +119,7 @@ def _render(
         intervals=len(made["intervals"]) > 0,
         floor=f"fid_real_{params.evaluate.extractor}" in valued,
         headline_tables=metricsection.headline_tables(collected, ablation),
+        beside=beside.beside(collected, ablation),
         published=sections.published(params),
         arm_changes={arm: sections.arm_changes(params, arm) for arm in params.arms},
         arm_tables=metricsection.arm_tables(collected, ablation),

@@ -109,6 +109,11 @@ def differing_protocol(collected: Collected) -> list[str]:
     return [key for key in keys if len({repr(values.get(key)) for values in flats}) > 1]
 
 
+def without_own(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run was measured, without what is its own."""
+    return {key: value for key, value in protocol.items() if key not in OWN}
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one level, keys joined by points."""
     found: dict[str, Any] = {}

@@ -33,6 +33,7 @@ class StageState(Record):
     seconds: float
     parameters: dict[str, int] = {}
     device: str = "unknown"
+    devices: int = 1
     torch: str = "unknown"
     peak_memory_mb: float | None = None
     threads: int | None = None

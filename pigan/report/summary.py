@@ -13,7 +13,7 @@ from pigan.errors import PiganError
 from pigan.files import read_json, write_json
 from pigan.report import latex, markdown, provenance
 from pigan.report.collect import Collected, Run
-from pigan.report.protocol import OWN
+from pigan.report.protocol import without_own
 from pigan.report.records import Record
 
 NAME = "summary.json"
@@ -98,7 +98,7 @@ def summarise(collected: Collected, commit: str | None) -> Summary:
     """
     params = collected.params
     known, _, changed = (commit or "").partition(" ")
-    protocols = {fingerprint(own): own for own in map(_protocol, collected.runs)}
+    protocols = {fingerprint(own): own for own in (without_own(run.protocol) for run in collected.runs)}
     return Summary(
         format=FORMAT,
         experiment=params.experiment,
@@ -186,13 +186,8 @@ def _run(run: Run) -> RunSummary:
             peak_memory_mb=max(memory, default=None),
             device=run.stages[-1].device,
         ),
-        protocol=fingerprint(_protocol(run)),
+        protocol=fingerprint(without_own(run.protocol)),
     )
-
-
-def _protocol(run: Run) -> dict[str, Any]:
-    """How a run was measured, without what is its own."""
-    return {key: value for key, value in run.protocol.items() if key not in OWN}
 
 
 def _known(value: float) -> float | None:

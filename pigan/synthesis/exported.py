@@ -1,17 +1,21 @@
 """What is handed on of a trained model: its generator alone, and what others need to know to use it."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pigan import __version__
 from pigan.config import Params, merge, parse
+from pigan.errors import PiganError
 from pigan.files import write_json
 from pigan.synthesis.pictures import sample_sheet
 from pigan.synthesis.trained import TrainedModel
 from pigan.training.checkpoint import describe, write_tensors
 from pigan.training.state import architecture
 
-WEIGHTS, CONFIG, PICTURE = "model.safetensors", "config.json", "samples.png"
+CONFIG, PICTURE = "config.json", "samples.png"
 # of the picture: more would take minutes on a CPU with the networks of the paper
 SHEET_SIDE, SHEET_PIXELS = 3, 64
 
@@ -29,10 +33,27 @@ def public_params(params: Params) -> Params:
     return parse(values, "exported params")
 
 
-def write_weights(model: TrainedModel, weights: str, path: Path, about: dict[str, Any]) -> None:
+def rounded_to_half(model: TrainedModel) -> TrainedModel:
+    """The same model with weights that 16-bit floats hold exactly, still in 32 bits.
+
+    Raises:
+        PiganError: a weight is too large for 16 bits.
+    """
+    generator = copy.deepcopy(model.generator)
+    with torch.no_grad():
+        for name, value in generator.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(value.half())
+            if not torch.isfinite(value).all():
+                raise PiganError(f"{model.source}: {name} is too large for 16-bit floats; leave --half out")
+    return TrainedModel(generator, model.params, model.source)
+
+
+def write_weights(model: TrainedModel, weights: str, path: Path, about: dict[str, Any], half: bool = False) -> None:
     """A checkpoint with the generator alone, of which `weights` (ema, ema_slow or raw) are there.
 
-    `pigan.load` reads it and shows the same bits; `about` joins its description as `exported`.
+    `pigan.load` reads it and shows the same bits, if `half` also those of a model that is `rounded_to_half`;
+    `about` joins its description as `exported`.
 
     Raises:
         PiganError: a weight is not finite, the disk is full, or no permission.
@@ -40,7 +61,10 @@ def write_weights(model: TrainedModel, weights: str, path: Path, about: dict[str
     params = public_params(model.params)
     params = params.model_copy(update={"generate": params.generate.model_copy(update={"weights": weights})})
     prefix = "generator" if weights == "raw" else weights
-    tensors = {f"{prefix}.{name}": value for name, value in model.generator.state_dict().items()}
+    tensors = {
+        f"{prefix}.{name}": value.half() if half and value.is_floating_point() else value
+        for name, value in model.generator.state_dict().items()
+    }
     description = {
         "counters": describe(model.source).get("counters", {}),
         "architecture": architecture(params),

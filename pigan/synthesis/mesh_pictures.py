@@ -42,7 +42,11 @@ def write_mesh(generator: Generator, params: Params, out: Path) -> str | None:
         return str(error)
     save_mesh(mesh, out / MESH)
     write_json(out / FACTS, facts._asdict())
-    save_image(out / PICTURE, two_sides(generator, code, mesh, params))
+    try:
+        picture = two_sides(generator, code, mesh, params)
+    except ImportError:
+        picture = _notice("No picture of the mesh: the package embreex is not installed.")
+    save_image(out / PICTURE, picture)
     return None
 
 

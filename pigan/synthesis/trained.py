@@ -16,8 +16,10 @@ from pigan.errors import PiganError
 from pigan.files import read_json
 from pigan.models.generator import Generator
 from pigan.models.mapping import draw_latents, truncate
+from pigan.released import WEIGHTS
 from pigan.runtime import generator_for
 from pigan.sections import Weights
+from pigan.synthesis.released import released_folder, released_names
 from pigan.synthesis.showing import facts_page, show
 from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch, yaw_sweep
@@ -148,7 +150,8 @@ class TrainedModel:
 def load_model(name: str | Path, device: torch.device | str = "cpu", weights: Weights | None = None) -> TrainedModel:
     """The trained model of a checkpoint file, of a folder with one, or of a run: `baseline`, `cars/baseline/seed0`.
 
-    `weights` are those that its params evaluate, by default.
+    So is a released model by its name, as `pigan models` lists them. `weights` are those that its params evaluate, by
+    default.
 
     Raises:
         PiganError: there is no such model, or its checkpoint is damaged or of another version.
@@ -163,6 +166,8 @@ def load_model(name: str | Path, device: torch.device | str = "cpu", weights: We
 def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
     """The checkpoint file that a name, folder or file means; of a run, the stage that its params evaluate.
 
+    The name of a released model means that one where no file or run here has it.
+
     Raises:
         PiganError: nothing fits, or more than one run.
     """
@@ -176,12 +181,15 @@ def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
     if len(runs_found) > 1 and len({path.parent.parent.parent for path in runs_found.values()}) > 1:
         listed = ", ".join(str(path.parent.parent) for path in runs_found.values())
         raise PiganError(f"{name}: means several runs: {listed}; name one")
-    if not runs_found:
-        raise PiganError(
-            f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage, or a run such as "
-            f"{runs}/cars/baseline/seed0"
-        )
-    return next(iter(runs_found.values()))
+    if runs_found:
+        return next(iter(runs_found.values()))
+    released = released_names()
+    if str(name) in released:
+        return released_folder(str(name)) / WEIGHTS
+    raise PiganError(
+        f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage, a run such as "
+        f"{runs}/cars/baseline/seed0, or a released model: {', '.join(released) or 'there is none here'}"
+    )
 
 
 def params_of(checkpoint: Path) -> Params:

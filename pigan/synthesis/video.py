@@ -1,12 +1,12 @@
 """Turntable: objects turning before the camera, as H.264 video and as one strip of frames."""
 
+import importlib.util
 import itertools
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -45,7 +45,10 @@ def turntable_path(camera: Camera, frames: int) -> list[tuple[float, float]]:
 
 
 def write_turntable(generator: Generator, params: Params, out: Path) -> None:
-    """turntable.mp4 (H.264, loops) and turntable.png (a strip of its first object) in `out`."""
+    """turntable.mp4 (H.264, loops) and turntable.png (a strip of its first object) in `out`.
+
+    Where the package av is not installed, turntable.gif takes the film's place.
+    """
     device = next(generator.parameters()).device
     settings = params.generate
     code = draw_codes(generator, OBJECTS, settings.sheet_truncation, params, device, "strip")
@@ -56,7 +59,8 @@ def write_turntable(generator: Generator, params: Params, out: Path) -> None:
     frames = views.images.reshape(OBJECTS, len(path), *views.images.shape[1:])
     strip = frames[0, np.linspace(0, len(path), STRIP, endpoint=False).astype(int)]
     save_image(out / "turntable.png", grid(strip, STRIP), max(1, 128 // settings.picture_pixels))
-    write_video(out / "turntable.mp4", [_enlarged(grid(frames[:, i], COLUMNS)) for i in range(len(path))])
+    film = "turntable.mp4" if importlib.util.find_spec("av") else "turntable.gif"
+    write_video(out / film, [_enlarged(grid(frames[:, i], COLUMNS)) for i in range(len(path))])
 
 
 def write_video(
@@ -68,9 +72,11 @@ def write_video(
     .apng, which loop for ever and are held in memory.
 
     Raises:
-        PiganError: another ending.
+        PiganError: another ending, or .mp4 and .webm without the package av.
     """
     check_video_name(path)
+    if path.suffix in ENCODERS and not importlib.util.find_spec("av"):
+        raise PiganError(f"{path}: {path.suffix} needs the package av: pip install av, or write a .gif")
     with atomic_file(path) as temporary:
         if path.suffix in ENCODERS:
             _encode(temporary, iter(frames), path.suffix, frames_a_second)
@@ -87,6 +93,9 @@ def check_video_name(path: Path) -> None:
 def _encode(
     path: Path, frames: Iterator[UInt8[np.ndarray, "height width 3"]], suffix: str, frames_a_second: int
 ) -> None:
+    # it brings many libraries: a bare machine makes do with .gif
+    import av
+
     form, codec, options = ENCODERS[suffix]
     first = next(frames)
     height, width = (side - side % 2 for side in first.shape[:2])

@@ -19,6 +19,7 @@ from pigan.evaluation import evaluate as stage
 from pigan.evaluation import stats
 from pigan.evaluation.evaluate import evaluate
 from pigan.evaluation.extractors import Classifier, Extractor
+from pigan.evaluation.shape import ACROSS_VIEWS
 from pigan.evaluation.stats import real_stats
 from pigan.files import write_json
 from pigan.rendering.cameras import look_at_origin
@@ -33,6 +34,7 @@ OF_SHAPES = (
     *("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency", "depth_variance"),
     *("hollow_share", "empty_rays", "empty_rays_real"),
 )
+EXACT = tuple(f"{name}_exact" for name in ACROSS_VIEWS)
 OF_TRUTH = (
     *("inversion_psnr", "depth_rmse", "depth_abs_rel", "depth_delta", "depth_zscore_mse", "normal_error"),
     *("pose_error_generated", "pose_error_real"),
@@ -64,9 +66,8 @@ def params(**changes):
     evaluation = {"real_images": 14, "half_samples": 5, "infinity_points": 3, "kid_subsets": 3, "kid_subset_size": 100}
     evaluation |= {"neighbours": 2, "inception_splits": 2, "batch_size": 5, **changes}
     values = config.load(DEMO).model_dump()
-    return config.parse(
-        config.merge(values, {"generate": {"resolution": SIDE, "images": GENERATED}, "evaluate": evaluation})
-    )
+    generation = {"resolution": SIDE, "images": GENERATED, "consistency_latents": OBJECTS}
+    return config.parse(config.merge(values, {"generate": generation, "evaluate": evaluation}))
 
 
 def ball_depth(shape):
@@ -194,8 +195,8 @@ def edit_arrays(path, **changes):
 def test_every_metric_is_there_with_interval_and_protocol(folder):
     metrics = run(folder)
     named = [f"{name}_efficientnet_lite0" for name in (*OF_IMAGES, "inception_score", "fid_depth", "kid_depth")]
-    assert {*named, *OF_SHAPES, *OF_TRUTH} == set(metrics) - {"intervals", "curve", "seconds", "protocol"}
-    assert all(isinstance(metrics[name], float) for name in (*named, *OF_SHAPES, *OF_TRUTH))
+    assert {*named, *OF_SHAPES, *EXACT, *OF_TRUTH} == set(metrics) - {"intervals", "curve", "seconds", "protocol"}
+    assert all(isinstance(metrics[name], float) for name in (*named, *OF_SHAPES, *EXACT, *OF_TRUTH))
     for name, (low, high) in metrics["intervals"].items():
         assert low <= metrics[name] <= high, name
     assert {"fid_efficientnet_lite0", "kid_efficientnet_lite0", "depth_rmse"} <= set(metrics["intervals"])
@@ -291,6 +292,16 @@ def test_data_without_depth_has_no_metrics_of_true_depth(folder):
     assert metrics["depth_rmse"] is None and metrics["inversion_psnr"] is not None
     assert metrics["empty_rays_real"] is None
     assert not any(name.startswith("fid_depth") for name in metrics)
+
+
+def test_data_without_an_exact_renderer_says_so(folder):
+    values = params().model_dump()
+    used = config.parse(config.merge(values, {"dataset": {"kind": "folder", "source": "photos", "cars": None}}))
+    metrics = run(folder, used)
+    assert all(metrics[name] is None for name in EXACT)
+    assert all(isinstance(metrics[name], float) for name in ACROSS_VIEWS)
+    said = "depth_consistency_exact is null: dataset.kind folder has no exact renderer here, only cars has"
+    assert said in metrics["protocol"]["notes"]
 
 
 def write_network(path, outputs):

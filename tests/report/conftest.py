@@ -169,6 +169,8 @@ def shape_numbers(bad: dict[int, float]) -> dict[str, float | None]:
     values: dict[str, float | None] = {"reprojection_error": 0.031 + 0.02 * bad[4]}
     values |= {"depth_reprojection_error": 0.017 + 0.01 * bad[5], "depth_consistency": 0.0114 + 0.01 * bad[5]}
     values |= {"depth_variance": 0.00213 + 0.001 * bad[6], "hollow_share": 0.083 + 0.2 * bad[6]}
+    values |= {"reprojection_error_exact": 0.0106, "depth_reprojection_error_exact": 0.003}
+    values |= {"visible_share_exact": 0.951, "depth_consistency_exact": 0.0146}
     values |= {"visible_share": 0.81, "empty_rays": 0.71 + 0.05 * bad[6], "empty_rays_real": 0.742}
     values |= {"inversion_psnr": 21.4 - 5 * bad[0], "depth_rmse": 0.0213 + 0.02 * bad[4]}
     values |= {"depth_abs_rel": 0.0151 + 0.01 * bad[4], "depth_delta": 0.998 - 0.01 * bad[4]}

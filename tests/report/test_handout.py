@@ -11,15 +11,19 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from pigan import config
+from pigan import config, released
 from pigan.cli import app
 from pigan.errors import PiganError
 from pigan.files import write_json
-from pigan.report.handout import export_model
+from pigan.report.handout import export_model, released_lines
 from pigan.stages.train import init_stage
 from pigan.synthesis import onnx_files
+from pigan.synthesis.exported import rounded_to_half
+from pigan.synthesis.released import TrainingFacts
 from pigan.synthesis.trained import load_model
 from pigan.training.checkpoint import describe, read_tensors
+from pigan.training.loop import save_checkpoint, write_state_json
+from pigan.training.state import initial_state, load_weights
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,77 @@ def exported(run: Path) -> Path:
     return out
 
 
+@pytest.fixture
+def trained(tiny_params: config.Params, tmp_path: Path) -> Path:
+    """The last stage of a run that was trained at 8 and 16 pixels, by what its files say, and measured."""
+    state, cpu = initial_state(tiny_params, torch.device("cpu"), 0), torch.device("cpu")
+    for resolution, step, seconds in ((8, 6, 60.0), (16, 5, 90.5)):
+        folder = tmp_path / "seed0" / f"r{resolution}"
+        state.counters.global_step, state.counters.step = state.counters.global_step + step, step
+        state.counters.images_seen += 4 * step
+        write_state_json(tiny_params, "baseline", 0, resolution, folder, state, "key", seconds, cpu)
+        save_checkpoint(folder / "checkpoint.safetensors", tiny_params, state)
+    sha256 = hashlib.sha256((folder / "checkpoint.safetensors").read_bytes()).hexdigest()
+    metrics = {"fid_clip": 7.25, "protocol": {"extractor": "clip", "checkpoint_sha256": sha256}}
+    write_json(tmp_path / "seed0" / "metrics.json", metrics)
+    return folder
+
+
+def test_halves_are_rounded_once_and_take_their_history_along(
+    trained: Path, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "released" / "small"
+    export_model(str(trained), out, onnx=False, half=True)
+    full, half = load_model(trained), load_model(out / "model.safetensors")
+    _, tensors = read_tensors(out / "model.safetensors")
+    for name, value in full.generator.state_dict().items():
+        assert torch.equal(tensors[f"ema.{name}"], value.half())
+        assert torch.equal(half.generator.state_dict()[name], value.half().float())
+    # the picture is of the weights that are handed on
+    export_model(str(out / "model.safetensors"), tmp_path / "again", onnx=False)
+    assert (tmp_path / "again" / "samples.png").read_bytes() == (out / "samples.png").read_bytes()
+    # training goes on from them
+    state = initial_state(tiny_params, torch.device("cpu"), 1)
+    load_weights(out / "model.safetensors", state, tiny_params)
+    weights = state.generator.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in half.generator.state_dict().items())
+    assert all(value.dtype == torch.float32 for value in weights.values())
+    facts = json.loads((out / "training.json").read_text())
+    assert facts.keys() == TrainingFacts.model_fields.keys()
+    assert (facts["seconds"], facts["steps"], facts["images_seen"], facts["resolution"]) == (150.5, 11, 44, 16)
+    assert facts["checkpoint_sha256"] == hashlib.sha256((trained / "checkpoint.safetensors").read_bytes()).hexdigest()
+    assert (out / "metrics.json").read_bytes() == (trained.parent / "metrics.json").read_bytes()
+    card = (out / "README.md").read_text()
+    for told in ("ema, 16-bit floats", "before the weights were rounded", "| Time of training | 2 min 30 s |"):
+        assert told in card
+    # and of the copy only what its own card says
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {
+        *("README.md", "config.json", "model.safetensors", "samples.png")
+    }
+    assert "exported from an exported model" in (tmp_path / "again" / "README.md").read_text()
+    monkeypatch.setattr(released, "PLACE", out.parent)
+    assert released_lines() == [f"small: 16 px; 2 min 30 s on {facts['device']}; 44 images seen; FID 7.25 (CLIP)"]
+
+
+@pytest.mark.parametrize("what", ["a stage before is not there", "its state is of another checkpoint"])
+def test_what_training_took_is_not_guessed(trained: Path, tmp_path: Path, what: str) -> None:
+    if what.startswith("a stage"):
+        (trained.parent / "r8" / "state.json").unlink()
+    else:
+        shutil.copy(trained.parent / "r8" / "checkpoint.safetensors", trained)
+    export_model(str(trained), tmp_path / "out", onnx=False)
+    assert not (tmp_path / "out" / "training.json").exists()
+    assert (tmp_path / "out" / "metrics.json").exists() == what.startswith("a stage")
+    assert "Time of training" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_weights_that_do_not_go_into_16_bits_are_refused(dense_run: Path) -> None:
+    large = load_model(dense_run)
+    large.generator.field.density_head.bias.fill_(1e5)
+    with pytest.raises(PiganError, match=r"field\.density_head\.bias is too large for 16-bit floats; leave --half out"):
+        rounded_to_half(large)
+
+
 def test_the_folder_is_complete(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
     assert names == {
@@ -57,6 +132,7 @@ def test_the_folder_is_complete(exported: Path) -> None:
         "config.json",
         "field.onnx",
         "mapping.onnx",
+        "metrics.json",
         "model.safetensors",
         "samples.png",
     }

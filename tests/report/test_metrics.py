@@ -35,6 +35,7 @@ def test_names_carry_the_extractor_and_what_accompanies_is_no_metric(demo: Param
     stems = ["fid", "fid_infinity", "kid", "precision", "recall", "inception_score", "memorisation"]
     assert keys[:7] == [f"{stem}_efficientnet_lite0" for stem in stems]
     beside = {"kid_std_efficientnet_lite0", "fid_real_efficientnet_lite0", "empty_rays_real"}
+    beside |= {"reprojection_error_exact", "visible_share_exact"}
     assert not beside & set(keys)
     assert beside <= set(metrics_table(collected).columns)
 

@@ -92,6 +92,8 @@ def test_floor_stands_beside_fid(one: Collected) -> None:
     rows = arm_tables(one, ablation_table(one))
     assert row_of(rows, FID).context == "real against real 12.3 at equal counts"
     assert row_of(rows, "empty_rays").context == "in the data 0.742"
+    assert row_of(rows, "reprojection_error").context == "exact renderer 0.0106"
+    assert row_of(rows, "visible_share").context == "exact renderer 0.951"
     assert row_of(rows, "depth_rmse").context == ""
     one.main.protocol["notes"] = [f"fid_real_{FID[4:]} is that of 30 images, not 512: there are no more"]
     assert "at fewer images, which makes it larger" in context(one, row_of(rows, FID).metric)

@@ -52,6 +52,7 @@ def test_ablation_has_all_extractors_and_no_accompanying_numbers(
     columns = set(ablation_table(collect(params, *run_tree(params))).columns)
     assert {"fid_efficientnet_lite0_mean", "fid_dinov2_mean", "recall_dinov2_std"} <= columns
     assert not {"fid_real_dinov2_mean", "kid_std_dinov2_mean", "empty_rays_real_mean"} & columns
+    assert "depth_consistency_mean" in columns and "depth_consistency_exact_mean" not in columns
     # classes are needed for the Inception score
     assert "inception_score_dinov2_mean" not in columns
     assert "inception_score_efficientnet_lite0_mean" in columns

@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,13 @@ def test_both_sides_are_seen(tiny_params: config.Params) -> None:
     assert 1.2 <= one < 1.5 < other <= 1.8
     fixed = tiny_params.camera.model_copy(update={"pose_law": "fixed", "yaw_spread": 0.3})
     assert sides(fixed) == [pytest.approx(fixed.yaw_mean)] * 2
+
+
+def test_without_the_package_embreex_there_is_a_mesh_and_a_word_on_its_picture(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "embreex.mesh_construction", None)
+    assert write_mesh(generator, tiny_params, tmp_path) is None
+    assert (tmp_path / "mesh.glb").is_file()
+    with Image.open(tmp_path / "mesh.png") as picture:
+        assert picture.height < 2 * TILE

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pigan import config, sections
+from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.synthesis import video
 from pigan.synthesis.video import turntable_path, write_turntable, write_video
@@ -85,3 +86,14 @@ def test_turntable_has_its_frames_and_a_strip_and_repeats_bit_for_bit(
     assert height % 2 == width % 2 == 0 and width >= 400
     with Image.open(tmp_path / "one/turntable.png") as strip:
         assert strip.width > 7 * strip.height
+
+
+def test_without_the_package_av_the_turntable_is_a_gif(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "av" else object())
+    write_turntable(generator, tiny_params, tmp_path)
+    with Image.open(tmp_path / "turntable.gif") as film:
+        assert film.n_frames == tiny_params.generate.turntable_frames
+    with pytest.raises(PiganError, match="needs the package av"):
+        write_video(tmp_path / "film.mp4", iter([]))

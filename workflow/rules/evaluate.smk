@@ -55,9 +55,13 @@ rule evaluate:
         mem_mb=8000,
         runtime=120,
     params:
+        kind=PARAMS.dataset.kind,
+        cars=config["dataset"]["cars"],
+        crop=config["dataset"]["crop"],
         flip=PARAMS.dataset.flip,
         camera=config["camera"],
         evaluate=config["evaluate"],
+        objects=PARAMS.generate.consistency_latents,
         images=PARAMS.generate.images,
         resolution=PARAMS.generate.resolution,
         threads=PARAMS.training.threads,

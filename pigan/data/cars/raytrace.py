@@ -38,16 +38,35 @@ def render(
     `fov` (radians) spans the outer edges of the image. Colours average supersampling x supersampling rays a pixel;
     the depth is that of one more ray, through the very centre of the pixel, so it never mixes surfaces.
     """
-    origin = cam2world[:3, 3] / scene.scale + scene.centre
+    image = render_image(scene, cam2world, fov, size, supersampling)
+    return image, render_depth(scene, cam2world, fov, size)
+
+
+def render_image(
+    scene: Scene, cam2world: Float[np.ndarray, "4 4"], fov: float, size: int, supersampling: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image of `render` alone."""
+    origin = _origin(scene, cam2world)
     fine = pixel_directions(cam2world, fov, size * supersampling)
     distance, owner = trace(scene.solids, origin, fine, cam2world, fov)
     colour = _colours(scene, origin, fine, distance, owner)
     blocks = colour.reshape(3, size, supersampling, size, supersampling).mean((2, 4))
     image = (np.clip(blocks, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    if supersampling > 1:
-        distance, _ = trace(scene.solids, origin, pixel_directions(cam2world, fov, size), cam2world, fov)
+    return np.ascontiguousarray(image)
+
+
+def render_depth(scene: Scene, cam2world: Float[np.ndarray, "4 4"], fov: float, size: int) -> Float[np.ndarray, "h w"]:
+    """The depth of `render` alone."""
+    directions = pixel_directions(cam2world, fov, size)
+    distance, _ = trace(scene.solids, _origin(scene, cam2world), directions, cam2world, fov)
     depth = np.where(np.isfinite(distance), distance * np.float32(scene.scale), np.float32(np.nan))
-    return np.ascontiguousarray(image), depth.astype(np.float32)
+    return depth.astype(np.float32)
+
+
+def _origin(scene: Scene, cam2world: Float[np.ndarray, "4 4"]) -> NDArray[np.floating]:
+    """Where the camera is, in the scene's units."""
+    place: NDArray[np.floating] = cam2world[:3, 3] / scene.scale + scene.centre
+    return place
 
 
 def pixel_directions(cam2world: Float[np.ndarray, "4 4"], fov: float, size: int) -> Float[np.ndarray, "3 h w"]:

@@ -17,7 +17,7 @@ from pigan.report.summary import RunSummary, Summary
 
 CONFIDENCE = 0.95
 # numbers that accompany a metric and are none themselves
-BESIDE = re.compile(r"(fid_real|kid_std)_.+|empty_rays_real")
+BESIDE = re.compile(r"(fid_real|kid_std)_.+|empty_rays_real|.+_exact")
 
 
 @dataclass(frozen=True)

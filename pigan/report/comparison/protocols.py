@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pigan.report.metrics import EXTRACTOR_NAMES, INVERSION
+from pigan.report.metrics import ACROSS_VIEWS, EXTRACTOR_NAMES, INVERSION
 from pigan.report.protocol import NAMES, OF_THE_MODEL, PARTS, flat
 from pigan.report.summary import Summary
 
@@ -21,9 +21,7 @@ class Effect(NamedTuple):
 EXTRACTORS = "|".join(EXTRACTOR_NAMES)
 ALL = Effect(r".*", "nothing")
 IMAGE = Effect(rf".*_({EXTRACTORS})", "all but image metrics")
-VIEWS = Effect(
-    "reprojection_error|depth_reprojection_error|depth_consistency|visible_share", "all but metrics across views"
-)
+VIEWS = Effect(rf"({'|'.join(ACROSS_VIEWS)})(_exact)?", "all but metrics across views")
 INVERTED = Effect("|".join(INVERSION), "all but metrics of inverted views")
 NONE, MODEL, SOFTWARE, CHANCE = (
     Effect("", leaves)
@@ -76,8 +74,13 @@ OF_THE_LEAD = ("weights_sha256",)
 
 
 def protocol_of(summary: Summary, arm: str) -> dict[str, Any]:
-    """The protocol of an arm's runs as one level; a field in which they differ has the list of its values."""
-    flats = [flat(summary.protocols.get(run.protocol, {})) for run in summary.of_arm(arm)]
+    """The protocol of an arm's runs as one level; see `merged_protocols`."""
+    return merged_protocols([summary.protocols.get(run.protocol, {}) for run in summary.of_arm(arm)])
+
+
+def merged_protocols(protocols: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Protocols as one of one level; a field in which they differ has the list of its values."""
+    flats = [flat(protocol) for protocol in protocols]
     merged = {}
     for key in dict.fromkeys(key for values in flats for key in values):
         values = [own.get(key, UNSTATED) for own in flats]

@@ -2,8 +2,6 @@
 
 import numpy as np
 import trimesh
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,7 +23,13 @@ def mesh_images(
     """The mesh on white, in its vertices' colours without any light, and as if it were of clay.
 
     Rays are those of generated images of `side` pixels, several a pixel, and end nowhere.
+
+    Raises:
+        ImportError: the package embreex is not installed.
     """
+    from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore_scene import EmbreeScene
+
     fine = side * SUPERSAMPLING
     origins, directions = world_rays(cam2world, pixel_directions(fine, camera.fov, camera.align_corners))
     ways = np.ascontiguousarray(directions[0].float().numpy())
