@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from pigan import cli
+from pigan import cli, config, presets
 from pigan.errors import PiganError
 from pigan.released import WEIGHTS
 from pigan.synthesis.released import METRICS, TRAINING, released_folder, released_names, released_training
-from pigan.synthesis.trained import find_checkpoint, load_model
+from pigan.synthesis.trained import find_checkpoint, load_model, params_of
 from pigan.training.checkpoint import read_tensors
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,6 +52,13 @@ def test_weights_are_sealed_finite_and_16_bit(name: str) -> None:
     description, tensors = read_tensors(find_checkpoint(Path(name)))
     assert tensors and all(value.dtype == torch.float16 and value.isfinite().all() for value in tensors.values())
     assert description["exported"]["from"]["SHA-256 of the checkpoint"]
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} & {*presets.NAMES}))
+def test_the_preset_of_its_name_is_what_it_was_trained_with(name: str) -> None:
+    trained, preset = params_of(find_checkpoint(Path(name))), config.parse(presets.values(name))
+    kept = {"dataset", "camera", "model", "curriculum", "training", "generate", "evaluate", "seeds"}
+    assert trained.model_dump(include=kept) == preset.model_dump(include=kept)
 
 
 @pytest.mark.parametrize("name", NAMES)
