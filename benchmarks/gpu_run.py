@@ -31,6 +31,8 @@ MINUTE = 60.0
 LEAVING = 10.0
 # for evaluation, where no box before has measured it
 RESERVE_MINUTES = 3.5
+# of a box, that measuring speed may take
+BENCH_SHARE = 0.3
 CHECK_CASES = "field,render"
 
 
@@ -60,6 +62,7 @@ class Box:
     def __init__(self, asked: argparse.Namespace) -> None:
         from benchmarks.box.place import Place, load_params
         from benchmarks.box.state import unpack
+        from pigan.errors import PiganError
 
         self.asked, self.began = asked, time.time()
         self.until = self.began + MINUTE * asked.minutes - LEAVING
@@ -74,6 +77,8 @@ class Box:
             params, arm, seed = load_params(folder), asked.arm, asked.seed
         else:
             params, arm, seed = params_of_box(asked), asked.arm, asked.seed
+        if (folder / "params.yaml").is_file() and load_params(folder) != params:
+            raise PiganError(f"--work {asked.work}: holds an experiment with other params; name another folder")
         self.place = Place(folder, params, arm or params.report.main_arm, seed, asked.device)
         self.boxes: list[dict[str, Any]] = self.carried.boxes if self.carried is not None else []
         self.result: dict[str, Any] = {"arm": self.place.arm, "seed": seed, "experiment": params.experiment}
@@ -86,9 +91,7 @@ class Box:
         from benchmarks.box.place import prepare_commands
 
         try:
-            self._bench()
-            self._step("prepare", prepare_commands(self.place))
-            if not self.failed:
+            if self._bench() and self._step("prepare", prepare_commands(self.place)):
                 self._train()
                 self._evaluate()
         finally:
@@ -107,24 +110,30 @@ class Box:
         print(table(self.result))
         return 1 if self.failed else 0
 
-    def _bench(self) -> None:
-        """The kernels' check and the speed table, once: a later box has those of the first."""
+    def _bench(self) -> bool:
+        """The kernels' check and the speed table, once: a later box has those of the first; False: a kernel is wrong.
+
+        Too slow a measurement is cut, since the time is for training.
+        """
         from benchmarks.box.targets import curriculum_hours, kernel_checks
         from pigan.report.speed import read_speed
 
         if self.asked.bench == "none" or (self.asked.bench == "auto" and self.boxes):
-            return
+            return True
         folder, quick = self.place.folder, ["--quick"] if self.asked.bench == "quick" else []
         device = ("--device", self.place.device)
         own = ("--params", str(folder / "params.yaml"), "--out", str(folder / "speed.json"), "--no-estimates")
         check = ("--cases", CHECK_CASES, "--out", str(folder / "check.json"))
-        self._step("bench", [("bench", *check, *quick, *device), ("bench", *own, "--quick", *device)])
-        if (folder / "check.json").is_file():
-            speed = read_speed(folder / "check.json")
-            if speed is not None:
-                checks = kernel_checks(speed)
-                self.result |= {"kernels": checks, "curricula": curriculum_hours(speed), "machine": speed.device}
-                self.failed += [f"kernel {row['path']}: error {row['error']}" for row in checks if not row["met"]]
+        commands = [("bench", *check, *quick, *device), ("bench", *own, "--quick", *device)]
+        self._step("bench", commands, until=self.began + BENCH_SHARE * MINUTE * self.asked.minutes)
+        speed = read_speed(folder / "check.json") if (folder / "check.json").is_file() else None
+        if speed is None:
+            return True
+        checks = kernel_checks(speed)
+        self.result |= {"kernels": checks, "curricula": curriculum_hours(speed), "machine": speed.device}
+        wrong = [f"kernel {row['path']}: error {row['error']}: not trained" for row in checks if not row["met"]]
+        self.failed += wrong
+        return not wrong
 
     def _train(self) -> None:
         """Training, in which the state is packed after every checkpoint."""
@@ -260,17 +269,20 @@ class Box:
         fine: tuple[int, ...] = (0,),
         stop_training_at: float | None = None,
         place: "Place | None" = None,
-    ) -> None:
+        until: float | None = None,
+    ) -> bool:
+        """Runs commands, notes how long they took, and returns whether they ended well."""
         from benchmarks.box.place import run_commands
 
-        began = time.time()
-        code = run_commands(place or self.place, commands, self.log, self.until, stop_training_at, self._pack)
+        began, end = time.time(), min(self.until, until or self.until)
+        code = run_commands(place or self.place, commands, self.log, end, stop_training_at, self._pack)
         seconds = time.time() - began
         self.result.setdefault("seconds", {})[name] = round(seconds, 1)
         print(f"{name}: exit {code} after {seconds:.0f} s", flush=True)
         if code not in fine:
             self.failed.append(f"{name}: exit {code}")
             print("\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]), flush=True)
+        return code in fine
 
 
 def reached_params(params: "Params", arm: str, seed: int, resolution: int, step: int, label: str) -> "Params":

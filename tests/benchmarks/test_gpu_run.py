@@ -66,9 +66,11 @@ def test_a_box_goes_on_where_one_before_stopped_and_leaves_few_small_files(stopp
         (("--from", "nowhere", "--preset", "cars"), "leave --params, --preset, --meshes and --arm out"),
         (("--preset", "cars", "--params", "a.yaml"), "name one of them"),
         (("--preset", "carz"), "no preset"),
+        (("--preset", "cars-64"), "holds an experiment with other params"),
     ],
 )
-def test_wrong_options_are_told_in_one_line(tmp_path, monkeypatch, capsys, options, told):
+def test_wrong_options_are_told_in_one_line(stopped, tmp_path, monkeypatch, capsys, options, told):
+    type(stopped)(tmp_path / "work", stopped.params, "baseline", 0, "cpu").write_params()
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(
         sys, "argv", ["gpu_run", *options, "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
