@@ -24,7 +24,6 @@ from benchmarks.box import needs
 
 if TYPE_CHECKING:
     from benchmarks.box.place import Place
-    from pigan.config import Params
 
 MINUTE = 60.0
 # seconds of a box that are kept for writing what it leaves
@@ -60,6 +59,7 @@ class Box:
     """One run of this program."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
+        from benchmarks.box.experiment import params_of_box
         from benchmarks.box.place import Place, load_params
         from benchmarks.box.state import unpack
         from pigan.errors import PiganError
@@ -145,6 +145,8 @@ class Box:
             take_up(self.place, self.carried)
         stop = self.until - self._reserve()
         commands = train_commands(self.place)
+        if commands and stop < time.time():
+            self.failed.append("train: no time was left for it: give more --minutes, or a smaller --reserve")
         if not commands or stop < time.time():
             return
         try:
@@ -200,6 +202,7 @@ class Box:
 
     def _reached(self) -> "Place":
         """A place beside this one, of an experiment that ends where training stands."""
+        from benchmarks.box.experiment import reached_params
         from benchmarks.box.place import Place
         from pigan.training.checkpoint import describe
 
@@ -283,41 +286,6 @@ class Box:
             self.failed.append(f"{name}: exit {code}")
             print("\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]), flush=True)
         return code in fine
-
-
-def reached_params(params: "Params", arm: str, seed: int, resolution: int, step: int, label: str) -> "Params":
-    """An experiment of one arm and seed that ends after `step` steps of the stage at `resolution`."""
-    from pigan.config import parse
-
-    values = params.for_arm(arm).model_dump()
-    later = False
-    for link in params.curriculum.order:
-        here = link.resolution == resolution
-        if here or later:
-            values["curriculum"]["stages"][link.name]["steps"] = step if here else 0
-        later = later or here
-    values["generate"]["checkpoint"] = params.curriculum.order[-1].name
-    values["generate"]["resolution"] = min(resolution, params.generate.resolution)
-    name = params.experiment if arm == params.report.main_arm else f"{params.experiment}-{arm}"
-    values |= {"arms": {arm: {}}, "seeds": [seed], "experiment": name}
-    values["report"] |= {"main_arm": arm, "subtitle": label}
-    return parse(values, "what was reached")
-
-
-def params_of_box(asked: argparse.Namespace) -> "Params":
-    """The params of a new training."""
-    from pigan import config, presets
-
-    values = config.load(asked.params).model_dump() if asked.params else presets.values(asked.preset or "cars-64")
-    if asked.meshes is not None:
-        meshes = presets.values("meshes")["dataset"]
-        values["dataset"] |= {key: meshes[key] for key in ("kind", "cars", "meshes")}
-        values["dataset"] |= {"name": "meshes", "source": str(asked.meshes.resolve())}
-        values["experiment"] = f"{values['experiment']}-meshes"
-    # snapshots would not fit what is carried; a checkpoint is what a cut box goes on from
-    minutes = min(values["training"]["checkpoint_minutes"], asked.save_minutes)
-    values["training"] |= {"snapshot_steps": 0, "checkpoint_minutes": minutes}
-    return config.parse(values, "params of the box")
 
 
 def table(result: dict[str, Any]) -> str:

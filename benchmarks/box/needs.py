@@ -45,9 +45,9 @@ def install(wheels: Path, site: Path) -> None:
     files = sorted(map(str, wheels.glob("*.whl")))
     if not files:
         raise SystemExit(f"gpu_run: --wheels {wheels}: holds no .whl; name the folder that pip download filled")
-    options = ("--quiet", "--no-index", "--no-deps", "--no-compile", "--upgrade", "--target", str(site))
+    options = ("--quiet", "--no-index", "--no-deps", "--no-compile", "--upgrade", "--target", str(site.resolve()))
     subprocess.run([sys.executable, "-m", "pip", "install", *options, *files], check=True)
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(site.resolve()), os.environ.get("PYTHONPATH", "")]))
     os.execve(sys.executable, [sys.executable, "-m", "benchmarks.gpu_run", *sys.argv[1:]], _with(path))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.box.experiment import params_of_box, reached_params
 from benchmarks.box.gather import gather
 from benchmarks.box.state import pack
-from benchmarks.gpu_run import main, params_of_box, reached_params
+from benchmarks.gpu_run import main
 from pigan.synthesis.trained import load_model
 
 ROOT = Path(__file__).parents[2]
