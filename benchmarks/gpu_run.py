@@ -12,7 +12,6 @@ told is in --help; several arms are several boxes, whose summary.json `pigan rep
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -173,9 +172,9 @@ class Box:
     def _evaluate(self) -> None:
         """Images, metrics, report and release of what training has reached."""
         from benchmarks.box import place as places
-        from benchmarks.box.gather import read_release
         from benchmarks.box.state import adopt
         from benchmarks.box.targets import quality
+        from pigan.files import read_json
         from pigan.training.checkpoint import read_tensors
 
         reached = self.place.reached()
@@ -196,8 +195,8 @@ class Box:
         self.result["evaluated_in"] = str(target.folder.name)
         metrics = target.run / "metrics.json"
         if metrics.is_file():
-            values, extractor = json.loads(metrics.read_text(encoding="utf-8")), target.params.evaluate.extractor
-            small = read_release(self.asked.beside) if self.asked.beside is not None else None
+            values, extractor = read_json(metrics), target.params.evaluate.extractor
+            small = read_json(self.asked.beside) if self.asked.beside is not None else None
             self.result |= {"fid": values.get(f"fid_{extractor}"), "targets": quality(values, extractor, small)}
 
     def _reached(self) -> "Place":
@@ -224,6 +223,7 @@ class Box:
 
     def _trained(self) -> dict[str, Any]:
         """Images seen, seconds of training and steps so far, over all boxes."""
+        from pigan.files import read_json
         from pigan.training.checkpoint import describe
 
         reached = self.place.reached()
@@ -235,7 +235,7 @@ class Box:
         for stage in self.place.params.curriculum.order:
             state = self.place.run / stage.name / "state.json"
             if self.place.done(stage).is_file() and state.is_file():
-                seconds += json.loads(state.read_text(encoding="utf-8"))["seconds"]
+                seconds += read_json(state)["seconds"]
         counters = about["counters"]
         return {
             "images_seen": counters["images_seen"],
@@ -253,8 +253,10 @@ class Box:
         )
 
     def _device(self) -> str:
+        from pigan.files import read_json
+
         told = self.place.folder / "machine.json"
-        return json.loads(told.read_text(encoding="utf-8"))["device"] if told.is_file() else "an unknown device"
+        return read_json(told)["device"] if told.is_file() else "an unknown device"
 
     def _reserve(self) -> float:
         """Seconds kept for evaluation: those asked for, or a quarter more than an earlier box took."""
@@ -330,7 +332,7 @@ def _options() -> argparse.Namespace:
         help="minutes kept for evaluation (default: a quarter more than a box before took, else 3.5)",
     )
     add("--save-minutes", type=float, default=2.0, help="a checkpoint at least so often (default 2)")
-    add("--beside", type=Path, help="a released model's folder or metrics.json, for the first target")
+    add("--beside", type=Path, help="metrics.json of a model trained on a CPU, for the first target")
     add("--name", default="pi-GAN cars-64", help="what the model card calls the model")
     add("--file-mb", type=float, default=16, help="largest file that may leave the machine, MiB (default 16)")
     add("--state-files", type=int, default=3, help="files of the training state (default 3)")

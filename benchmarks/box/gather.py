@@ -1,6 +1,5 @@
 """The folder that a box leaves: few files, none larger than may leave the machine."""
 
-import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,12 +47,6 @@ def shorten(log: Path, limit: int) -> None:
     data = log.read_bytes() if log.is_file() else b""
     if len(data) > limit:
         _write(log, data[-min(limit, KEPT_OF_LOG) :])
-
-
-def read_release(folder: Path) -> dict[str, Any] | None:
-    """metrics.json of a released model, or of such a file; None where it is not."""
-    path = folder / "metrics.json" if folder.is_dir() else folder
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _archive(out: Path, files: Mapping[str, Path], limit: int, left_out: list[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pigan import config
+from pigan.chain import place as chain
 from pigan.config import Params
 from pigan.sections import Link
 from pigan.training.loop import CHECKPOINT, Run
@@ -99,39 +100,25 @@ def prepare_commands(place: Place) -> list[Command]:
         out = place.folder / "data/stats" / name / f"{extractor}_{place.params.generate.resolution}.npz"
         options = ("--extractor", extractor, "--data", str(place.data), "--device", device, "--out", str(out))
         found.append((out, ("real-stats", *options)))
-    init = place.run / "init"
-    found.append((init / CHECKPOINT, ("init", *_who(place), "--out", str(init))))
+    found.append((place.run / "init" / CHECKPOINT, stage_command(place, "init")))
     return [command for out, command in found if not out.exists()]
 
 
 def train_commands(place: Place) -> list[Command]:
     """The stages of the curriculum that are not finished."""
-    return [
-        (
-            *("train", *_who(place), "--resolution", str(link.resolution), "--data", str(place.data)),
-            *("--init", str(place.run / link.after), "--out", str(place.run / link.name), "--device", place.device),
-        )
-        for link in place.params.curriculum.order
-        if not place.done(link).is_file()
-    ]
+    return [stage_command(place, link.name) for link in place.params.curriculum.order if not place.done(link).is_file()]
 
 
 def evaluate_commands(place: Place, title: str) -> list[Command]:
     """Everything that is made of the trained model: images, metrics, report, and the folder to hand on."""
-    run, device = place.run, ("--device", place.device)
-    model, generated, metrics = run / place.params.generate.checkpoint, run / "generated", run / "metrics.json"
-    stats = place.folder / "data/stats" / place.params.dataset.name
-    data, runs = ("--data", str(place.data)), run.parents[1]
+    run, data = place.run, ("--data", str(place.data))
     return [
-        ("generate", *_who(place), "--model", str(model), *data, "--out", str(generated), *device),
-        (
-            *("evaluate", *data, "--stats", str(stats), "--generated", str(generated)),
-            *("--pictures", str(run / "evaluated"), "--out", str(metrics), *device),
-        ),
-        ("report", *data, "--runs", str(runs), "--out", str(place.report)),
+        stage_command(place, "generate"),
+        stage_command(place, "evaluate"),
+        ("report", *data, "--runs", str(run.parents[1]), "--out", str(place.report)),
         (
             *("export", "--model", str(run), "--out", str(place.folder / "release"), "--half", "--no-onnx"),
-            *("--license", "mit", "--title", title, *data, *device),
+            *("--license", "mit", "--title", title, *data, "--device", place.device),
         ),
     ]
 
@@ -178,8 +165,11 @@ def copy_finished(place: Place, target: Place) -> None:
         (target.folder / "data").symlink_to((place.folder / "data").resolve())
 
 
-def _who(place: Place) -> tuple[str, ...]:
-    return "--arm", place.arm, "--seed", str(place.seed)
+def stage_command(place: Place, stage: str) -> Command:
+    """The command that the engines run for a stage, on the place's device."""
+    files = chain.Place(place.run.parents[1], place.data, place.arm, place.seed)
+    device = () if stage == "init" else ("--device", place.device)
+    return (*chain.command(place.params, files, stage)[1:], *device)
 
 
 def _search_path() -> list[str]:

@@ -1,6 +1,7 @@
 """`pigan export`: a trained model as a folder to hand on, whole or not at all."""
 
 import datetime
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,8 +127,8 @@ def _training(model: TrainedModel) -> TrainingFacts | None:
     if not beside.is_file():
         return None
     last = read_record(StageState, beside, "pigan train")
-    order = [link.name for link in model.params.curriculum.order if link.resolution < last.resolution]
-    files = [run / name / STATE for name in order]
+    before = itertools.takewhile(lambda link: link.resolution != last.resolution, model.params.curriculum.order)
+    files = [run / link.name / STATE for link in before]
     # untrained, or the state of another checkpoint
     if not last.images_seen or describe(model.source).get("counters", {}).get("images_seen") != last.images_seen:
         return None
