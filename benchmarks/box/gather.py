@@ -8,9 +8,7 @@ from typing import Any
 from benchmarks.box.place import Place
 from pigan.files import atomic_file, write_json
 
-RESULT, REPORT, RELEASE, FILES, LOG_FILE = "result.json", "report.html", "release.zip", "files.zip", "log.txt"
-# besides state/: as many as `gather` and the log are
-OTHERS = 5
+RESULT, REPORT, RELEASE, FILES = "result.json", "report.html", "release.zip", "files.zip"
 # newest lines of a log that outgrew its file
 KEPT_OF_LOG = 1 << 20
 PICTURES = ("*.png", "*.jpg", "*.mp4", "*.gif", "*.glb", "*.csv", "generated.json")
