@@ -176,6 +176,7 @@ class Box:
         from benchmarks.box.targets import quality
         from pigan.files import read_json
         from pigan.training.checkpoint import read_tensors
+        from pigan.training.loop import LOG
 
         reached = self.place.reached()
         if reached is None or not self.asked.evaluate:

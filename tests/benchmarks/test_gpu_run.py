@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 from benchmarks.box.experiment import params_of_box, reached_params
 from benchmarks.box.gather import gather
 from benchmarks.box.state import pack
-from benchmarks.gpu_run import main
+from benchmarks.gpu_run import Box, main
 from pigan.synthesis.trained import load_model
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,25 @@ def test_an_unfinished_curriculum_ends_where_training_stands(tiny_params):
     assert (list(params.arms), params.seeds, params.report.subtitle) == (["baseline"], [3], "a label")
     other = reached_params(tiny_params, "no-growing", 0, 16, 2, "a label")
     assert other.experiment == "tiny-no-growing" and other.curriculum.stages["r8"].steps == 0
+
+
+def test_what_a_stage_has_reached_is_evaluated_with_its_log_and_the_stage_itself_stays(stopped, tmp_path, monkeypatch):
+    place = type(stopped)(tmp_path / "work", stopped.params, "baseline", 0, "cpu")
+    shutil.copytree(stopped.folder, place.folder)
+    place.write_params()
+    asked = argparse.Namespace(
+        before=None, params=None, preset=None, arm=None, seed=0, device="cpu", minutes=1.0, evaluate=True
+    )
+    asked.out, asked.work, asked.name, asked.beside = tmp_path / "out", place.folder, "a toy", None
+    ran = []
+    monkeypatch.setattr(Box, "_step", lambda self, name, commands, place: ran.append((commands, place)))
+    Box(asked)._evaluate()
+    ((commands, reached),) = ran
+    last = stopped.params.curriculum.order[-1]
+    assert reached.params.curriculum.stages["r16"].steps == 1
+    assert [command[0] for command in commands] == ["real-stats", "train", "generate", "evaluate", "report", "export"]
+    assert (reached.work(last) / "log.jsonl").read_bytes() == (place.work(last) / "log.jsonl").read_bytes()
+    assert reached.done(stopped.params.curriculum.order[0]).is_file() and place.reached()[2] is False
 
 
 def test_a_box_renders_meshes_where_it_is_told_and_keeps_no_snapshots(tmp_path):
