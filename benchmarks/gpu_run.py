@@ -12,6 +12,7 @@ told is in --help; several arms are several boxes, whose summary.json `pigan rep
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -82,7 +83,7 @@ class Box:
         self.boxes: list[dict[str, Any]] = self.carried.boxes if self.carried is not None else []
         self.result: dict[str, Any] = {"arm": self.place.arm, "seed": seed, "experiment": params.experiment}
         self.failed: list[str] = []
-        self._packed = 0.0
+        self._packed = (-1, False)
 
     def run(self) -> int:
         """Every step, each as far as the time goes; what was made is left in `out` whatever fails."""
@@ -154,20 +155,29 @@ class Box:
         finally:
             self._pack()
 
+    def _watch(self) -> None:
+        """Packs while training goes on, which may take a checkpoint away under our hands: then a second later."""
+        from pigan.errors import PiganError
+
+        with contextlib.suppress(PiganError, FileNotFoundError):
+            self._pack()
+
     def _pack(self) -> None:
+        """Packs the newest state, if that is another than before; never one that is less far."""
         from benchmarks.box.state import pack
+        from pigan.training.checkpoint import describe
 
         reached = self.place.reached()
         if reached is None:
             return
         link, checkpoint, finished = reached
-        changed = checkpoint.stat().st_mtime
-        if changed != self._packed:
-            self._packed = changed
+        changed = describe(checkpoint)["counters"]["global_step"], finished
+        if changed > self._packed:
             boxes = [*self.boxes, self._summary()]
             limits = (int(self.asked.file_mb * 2**20), self.asked.state_files)
             self.result["state"] = pack(self.place, self.out, *limits, boxes)
             self.result["stage"] = f"{link.name}, {'finished' if finished else 'in progress'}"
+            self._packed = changed
 
     def _evaluate(self) -> None:
         """Images, metrics, report and release of what training has reached."""
@@ -281,7 +291,7 @@ class Box:
         from benchmarks.box.place import run_commands
 
         began, end = time.time(), min(self.until, until or self.until)
-        code = run_commands(place or self.place, commands, self.log, end, stop_training_at, self._pack)
+        code = run_commands(place or self.place, commands, self.log, end, stop_training_at, self._watch)
         seconds = time.time() - began
         self.result.setdefault("seconds", {})[name] = round(seconds, 1)
         print(f"{name}: exit {code} after {seconds:.0f} s", flush=True)

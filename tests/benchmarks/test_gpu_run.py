@@ -15,6 +15,7 @@ from benchmarks.box.experiment import params_of_box, reached_params
 from benchmarks.box.gather import gather
 from benchmarks.box.state import pack
 from benchmarks.gpu_run import Box, main
+from pigan.errors import PiganError
 from pigan.synthesis.trained import load_model
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,9 @@ def test_an_unfinished_curriculum_ends_where_training_stands(tiny_params):
     assert other.experiment == "tiny-no-growing" and other.curriculum.stages["r8"].steps == 0
 
 
-def test_what_a_stage_has_reached_is_evaluated_with_its_log_and_the_stage_itself_stays(stopped, tmp_path, monkeypatch):
+@pytest.fixture
+def box(stopped, tmp_path):
+    """A box whose training stopped after a step at 16 px."""
     place = type(stopped)(tmp_path / "work", stopped.params, "baseline", 0, "cpu")
     shutil.copytree(stopped.folder, place.folder)
     place.write_params()
@@ -104,15 +107,35 @@ def test_what_a_stage_has_reached_is_evaluated_with_its_log_and_the_stage_itself
         before=None, params=None, preset=None, arm=None, seed=0, device="cpu", minutes=1.0, evaluate=True
     )
     asked.out, asked.work, asked.name, asked.beside = tmp_path / "out", place.folder, "a toy", None
+    asked.file_mb, asked.state_files = 16, 3
+    return Box(asked)
+
+
+def test_what_a_stage_has_reached_is_evaluated_with_its_log_and_the_stage_itself_stays(box, monkeypatch):
     ran = []
     monkeypatch.setattr(Box, "_step", lambda self, name, commands, place: ran.append((commands, place)))
-    Box(asked)._evaluate()
+    box._evaluate()
     ((commands, reached),) = ran
-    last = stopped.params.curriculum.order[-1]
+    first, last = box.place.params.curriculum.order
     assert reached.params.curriculum.stages["r16"].steps == 1
-    assert [command[0] for command in commands] == ["real-stats", "train", "generate", "evaluate", "report", "export"]
-    assert (reached.work(last) / "log.jsonl").read_bytes() == (place.work(last) / "log.jsonl").read_bytes()
-    assert reached.done(stopped.params.curriculum.order[0]).is_file() and place.reached()[2] is False
+    assert [command[0] for command in commands][-5:] == ["train", "generate", "evaluate", "report", "export"]
+    assert (reached.work(last) / "log.jsonl").read_bytes() == (box.place.work(last) / "log.jsonl").read_bytes()
+    assert reached.done(first).is_file() and box.place.reached()[2] is False
+
+
+def test_a_checkpoint_that_is_just_being_replaced_neither_ends_a_box_nor_takes_it_back(box):
+    checkpoint = box.place.reached()[1]
+    box._watch()
+    packed = (box.out / "state/part0").read_bytes()
+    away = checkpoint.rename(checkpoint.with_name("away"))
+    box._watch()
+    assert box.place.reached()[0].name == "r8" and (box.out / "state/part0").read_bytes() == packed
+    checkpoint.write_bytes(b"half")
+    box._watch()
+    assert (box.out / "state/part0").read_bytes() == packed
+    with pytest.raises(PiganError, match="damaged"):
+        box._pack()
+    away.replace(checkpoint)
 
 
 def test_a_box_renders_meshes_where_it_is_told_and_keeps_no_snapshots(tmp_path):
