@@ -178,6 +178,7 @@ class Training(Section):
     pose_weight: NonNegativeFloat
     latent_weight: NonNegativeFloat
     reconstruction_weight: NonNegativeFloat
+    opacity_weight: NonNegativeFloat
     grad_clip: PositiveFloat
     adam_betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)]
     mapping_lr_scale: PositiveFloat

@@ -207,7 +207,7 @@ def sampling_run(params: Params, side: int, batch: int, device: torch.device) ->
         for _ in range(batches):
             samples = fakes.samples(generator)
             rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-            towards_rgb, towards_density = torch.autograd.grad(fakes.colours(samples).sum(), (rgb, density))
+            towards_rgb, towards_density = torch.autograd.grad(fakes.rendering(samples).colour.sum(), (rgb, density))
             fakes.backward(generator, samples.depths, towards_rgb, towards_density)
 
     return run
@@ -233,7 +233,7 @@ def share_with_gradient(params: Params, side: int, batch: int, device: torch.dev
     fakes = Fakes(params, side, batch, noise, generator_for(device, SEED, "bench fakes"))
     samples = fakes.samples(generator)
     rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-    towards = torch.autograd.grad(fakes.colours(samples).sum(), (rgb, density))
+    towards = torch.autograd.grad(fakes.rendering(samples).colour.sum(), (rgb, density))
     return float(((towards[1] != 0) | (towards[0] != 0).any(-1)).float().mean())
 
 

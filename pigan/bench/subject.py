@@ -85,7 +85,7 @@ def paper_subject(device: torch.device, quick: bool) -> Subject:
 
 def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
     """An experiment's main arm: its stages with their batches, or as much of them as this machine gets through."""
-    own, notes = _without_reconstruction(params.for_arm(params.report.main_arm))
+    own, notes = _with_official_losses(params.for_arm(params.report.main_arm))
     model, stages = own.model, own.curriculum.stages
     budget = BUDGET_GPU if device.type == "cuda" else BUDGET_CPU_QUICK if quick else BUDGET_CPU
 
@@ -185,13 +185,11 @@ def draws_of(fakes: Fakes) -> Draws:
     return Draws(fakes.latent, fakes.yaw, fakes.pitch, fakes.randomness)
 
 
-def _without_reconstruction(params: Params) -> tuple[Params, list[str]]:
-    """The same without the loss that the reference's step does not have, and a note if it had it."""
-    if params.training.reconstruction_weight == 0:
-        return params, []
-    training = params.training.model_copy(update={"reconstruction_weight": 0.0})
-    told = "Training steps are measured without the reconstruction loss, which renders a third batch."
-    return params.model_copy(update={"training": training}), [told]
+def _with_official_losses(params: Params) -> tuple[Params, list[str]]:
+    """The same without the losses that the reference's step does not have, and a note if one of them costs time."""
+    training = params.training.model_copy(update={"reconstruction_weight": 0.0, "opacity_weight": 0.0})
+    told = ["Training steps are measured without the reconstruction loss, which renders a third batch."]
+    return params.model_copy(update={"training": training}), told if params.training.reconstruction_weight > 0 else []
 
 
 def _images_in_memory(params: Params, side: int, most: int, device: torch.device) -> int:

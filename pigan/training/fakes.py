@@ -21,7 +21,7 @@ from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import POLE, look_at_origin, poses_of
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.render import RayRandomness, Samples, draw_randomness, sample_rays
-from pigan.rendering.volume import composite
+from pigan.rendering.volume import Rendering, composite
 from pigan.training.distributed import ALONE, Ranks
 from pigan.training.memory import Tile, tile_of
 
@@ -90,9 +90,9 @@ class Fakes:
             parts.append(sample_rays(field, self.origins[some], self.directions[some], self.settings, randomness))
         return Samples(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
-    def colours(self, samples: Samples) -> Float[Tensor, "batch ray 3"]:
-        """Colours (0..1) of the rays; gradients flow to the samples."""
-        return composite(*samples, self.settings.activation, self.settings.background).colour
+    def rendering(self, samples: Samples) -> Rendering:
+        """What the rays show; gradients flow to the samples."""
+        return composite(*samples, self.settings.activation, self.settings.background)
 
     def backward(
         self,

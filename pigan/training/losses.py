@@ -1,4 +1,4 @@
-"""The adversarial losses (arXiv 2012.00926, section 3.4; authors' code)."""
+"""The adversarial losses (arXiv 2012.00926, section 3.4; authors' code), and a prior on opacity."""
 
 import math
 
@@ -65,3 +65,11 @@ def identity_loss(
     elif pose_weight and judged.pose is not None:
         total = total + pose_weight * functional.mse_loss(at_least_single(judged.pose), pose)
     return total
+
+
+def opacity_loss(opacity: Float[Tensor, "*batch"]) -> Float[Tensor, ""]:
+    """-log of a Beta prior, near 0 for rays that meet a surface (opacity 1) or nothing (0); log(1 + 25 / 11) at most.
+
+    E log((0.1 + a) (1.1 - a) / 0.11), as in Neural Volumes (arXiv 1906.07751); not in pi-GAN.
+    """
+    return torch.log1p(opacity * (1 - opacity) / 0.11).mean()

@@ -27,6 +27,7 @@ from pigan.training.losses import (
     discriminator_loss,
     generator_loss,
     identity_loss,
+    opacity_loss,
     r1_penalty,
     top_fraction,
 )
@@ -92,7 +93,7 @@ def discriminator_step(
     """One update of the discriminator, with R1 on the real images."""
     training, judge = params.training, state.discriminator
     share = functools.partial(fakes.ranks.share, batch=fakes.batch)
-    fake = as_images(fakes.colours(fakes.samples(state.generator)))
+    fake = as_images(fakes.rendering(fakes.samples(state.generator)).colour)
     real = real.detach().requires_grad_(training.r1_weight > 0)
     fade = _fade(values, real.device)
     with _autocast(params, real.device):
@@ -137,9 +138,10 @@ def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: 
     samples = fakes.samples(generator)
     # the gradient of the loss stops at the samples, and at the discriminator, which only passes it on here
     rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
+    rendering = fakes.rendering(samples)
     judge.requires_grad_(False)
     with _autocast(params, rgb.device):
-        images, fade = _laid_out(as_images(fakes.colours(samples))), _fade(values, rgb.device)
+        images, fade = _laid_out(as_images(rendering.colour)), _fade(values, rgb.device)
         judged = _judging(params)(judge, images, fade, fakes.pose)
     judge.requires_grad_(True)
     # the best of the whole batch
@@ -148,9 +150,15 @@ def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: 
     loss = generator_loss(judged.logit, best, training.adversarial)
     identity = identity_loss(judged, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight)
     identity = ranks.share(identity, batch)
-    towards = torch.autograd.grad(state.scaler.scale(loss + identity), (rgb, density))
+    measured = {"loss_g": loss.detach(), "loss_pose": identity.detach()}
+    total = loss + identity
+    if training.opacity_weight > 0:
+        prior = ranks.share(opacity_loss(rendering.opacity), batch)
+        measured["loss_opacity"] = prior.detach()
+        total = total + training.opacity_weight * prior
+    towards = torch.autograd.grad(state.scaler.scale(total), (rgb, density))
     fakes.backward(generator, samples.depths, *towards)
-    return {"loss_g": loss.detach(), "loss_pose": identity.detach()}
+    return measured
 
 
 def _reconstruction(
@@ -171,7 +179,7 @@ def _reconstruction(
     again = drawn.of(at_least_single(judged.latent), at_least_single(judged.pose) if pose is None else pose)
     samples = again.samples(state.generator)
     rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-    error = ranks.share(functional.mse_loss(as_images(again.colours(samples)), real), batch)
+    error = ranks.share(functional.mse_loss(as_images(again.rendering(samples).colour), real), batch)
     weighted = state.scaler.scale(params.training.reconstruction_weight * error)
     again.backward(state.generator, samples.depths, *torch.autograd.grad(weighted, (rgb, density)))
     return error.detach()

@@ -25,6 +25,7 @@ SINCOS = {
         "kernel": "plain",
         "adversarial": "log",
         "reconstruction_weight": 2.0,
+        "opacity_weight": 1.0,
         "pose_weight": 1.0,
         "latent_weight": 1.0,
         "grad_clip": 0.01,

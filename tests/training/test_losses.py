@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from pigan.models.discriminator import Judgement
 from pigan.models.patchpose import place_of, pose_of
-from pigan.training.losses import discriminator_loss, generator_loss, identity_loss, r1_penalty, top_fraction
+from pigan.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    identity_loss,
+    opacity_loss,
+    r1_penalty,
+    top_fraction,
+)
 
 
 def test_adversarial_losses_are_the_log_likelihoods():
@@ -40,6 +47,17 @@ def test_pose_error_of_a_place_has_no_seam():
         assert float(identity_loss(judged, torch.zeros(2, 3), pose, 0.0, 1.0)) == pytest.approx(0, abs=1e-10)
     opposite = Judgement(torch.zeros(2), torch.zeros(2, 3), pose, -place_of(pose))
     assert float(identity_loss(opposite, torch.zeros(2, 3), pose, 0.0, 3.0)) == pytest.approx(4)
+
+
+def test_opacity_prior_is_the_formula_and_pulls_to_the_nearer_end():
+    opacity = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0], dtype=torch.float64, requires_grad=True)
+    loss = opacity_loss(opacity)
+    expected = [math.log(0.1 + a) + math.log(1.1 - a) - math.log(0.1) - math.log(1.1) for a in opacity.tolist()]
+    assert loss.item() == pytest.approx(sum(expected) / 5) and expected[0] == pytest.approx(expected[4], abs=1e-12)
+    assert expected[2] == pytest.approx(math.log(1 + 25 / 11))
+    (gradient,) = torch.autograd.grad(loss, opacity)
+    assert gradient[2].abs() < 1e-12 and bool((gradient[:2] > 0).all()) and bool((gradient[3:] < 0).all())
+    assert torch.autograd.gradcheck(opacity_loss, opacity.detach().clamp(0.01, 0.99).requires_grad_())
 
 
 @pytest.mark.parametrize("scale", [1.0, 1024.0])

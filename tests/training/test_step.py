@@ -59,14 +59,14 @@ def straight_gradient(params, values, fakes):
     state, training = state_of(params), params.training
     generator, judge = state.generator.double(), state.discriminator.double()
 
-    def images(fakes):
+    def seen(fakes):
         doubles = (None if part is None else part.double() for part in fakes.randomness)
         field = partial(generator, code=generator.mapping(fakes.latent.double()))
         places = fakes.origins.double(), fakes.directions.double()
-        seen = render_rays(locked(field, params), *places, fakes.settings, RayRandomness(*doubles))
-        return as_images(seen.colour)
+        return render_rays(locked(field, params), *places, fakes.settings, RayRandomness(*doubles))
 
-    judged = judge(images(fakes), torch.tensor(values.fade), fakes.pose.double())
+    rendering = seen(fakes)
+    judged = judge(as_images(rendering.colour), torch.tensor(values.fade), fakes.pose.double())
     identity = identity_loss(
         judged, fakes.latent.double(), fakes.pose.double(), training.latent_weight, training.pose_weight
     )
@@ -74,13 +74,15 @@ def straight_gradient(params, values, fakes):
     probability = torch.sigmoid(judged.logit)
     loss = torch.log(1 - probability) if training.adversarial == "log" else -torch.log(probability)
     total = (loss * best).sum() + identity
+    opacity = rendering.opacity
+    total = total + training.opacity_weight * ((0.1 + opacity).log() + (1.1 - opacity).log() - math.log(0.11)).mean()
     if training.reconstruction_weight > 0:
         real, _, random = originals_of(params)
         encoded = judge(real.double(), torch.tensor(values.fade))
         again = Fakes(params, 8, 4, values.density_noise, random).of(
             encoded.latent.detach().float(), encoded.pose.detach().float()
         )
-        total = total + training.reconstruction_weight * (images(again) - real).square().mean()
+        total = total + training.reconstruction_weight * (as_images(seen(again).colour) - real).square().mean()
     total.backward()
     return torch.cat([p.grad.flatten() for p in generator.parameters()])
 
@@ -114,6 +116,8 @@ VARIATIONS = [
     {"model__field": "embedding-siren", "model__hierarchical": True, "model__lock_view_direction": False},
     {"training__adversarial": "log"},
     {"training__reconstruction_weight": 2.0},
+    {"training__opacity_weight": 3.0},
+    {"training__opacity_weight": 3.0, "model__hierarchical": True, "model__background": "last"},
     {"model__discriminator": "patch-pose", "training__pose_weight": 2.0},
     {
         "model__field": "sincos-concat",
@@ -123,6 +127,7 @@ VARIATIONS = [
         "training__pose_weight": 1.0,
         "training__latent_weight": 1.0,
         "training__reconstruction_weight": 2.0,
+        "training__opacity_weight": 1.0,
     },
 ]
 
@@ -184,7 +189,7 @@ def test_opacities_have_a_gradient_at_every_sample(tiny_params):
     fakes = fakes_of(params)
     samples = fakes.samples(state_of(params).generator)
     density = samples.density.requires_grad_()
-    (gradient,) = torch.autograd.grad(fakes.colours(samples).sum(), density)
+    (gradient,) = torch.autograd.grad(fakes.rendering(samples).colour.sum(), density)
     assert bool((gradient != 0).all())
 
 
