@@ -169,7 +169,7 @@ def images_of(params: config.Params) -> int:
 def test_every_arm_of_cars_has_the_same_budget_of_images_and_changes_something() -> None:
     params = params_of("cars")
     arms = [params.for_arm(arm) for arm in params.arms]
-    assert len(arms) == 18 and {images_of(arm) for arm in arms} == {780_000}
+    assert len(arms) == 19 and {images_of(arm) for arm in arms} == {780_000}
     parts = [(arm.model.model_dump(), arm.training.model_dump(), arm.curriculum.model_dump()) for arm in arms]
     assert all(parts.count(part) == 1 for part in parts)
     # with one pass there are as many samples a ray
