@@ -18,6 +18,8 @@ from pigan.report.words import names
 
 # below this many images the bias of FID towards larger values is plain
 FEW_IMAGES = 10_000
+# an arm whose share of empty rays is this much below that of the data shows surfaces where the data has none
+PAINTED_BACKGROUND = 0.1
 
 
 def subject(collected: Collected) -> str:
@@ -95,6 +97,7 @@ def cautions(collected: Collected, ablation: pd.DataFrame) -> list[str]:
         notes.append(
             f"{listed(hidden)} {shows} views without surfaces: {whose} ranked on no metric of shape and views."
         )
+    notes.extend(_painted_backgrounds(collected))
     seen = [run.images_seen for run in collected.runs]
     if compared_arms and min(seen) != max(seen):
         notes.append(
@@ -129,6 +132,27 @@ def _missing(collected: Collected, ablation: pd.DataFrame) -> list[str]:
     if ablation["n"].min() != ablation["n"].max():
         seeds = [f"{arm} {number}" for arm, number in ablation.set_index("arm")["n"].items()]
         notes.append(f"Means are over different numbers of seeds: {listed(seeds)}.")
+    return notes
+
+
+def _painted_backgrounds(collected: Collected) -> list[str]:
+    """Arms whose surfaces fill rays that are empty in the data: their images can look right, their depth is not."""
+    notes = []
+    for arm in collected.params.arms:
+        shares = [
+            (run.metrics.get("empty_rays", math.nan), run.metrics.get("empty_rays_real", math.nan))
+            for run in collected.of_arm(arm)
+        ]
+        known = [pair for pair in shares if not any(math.isnan(share) for share in pair)]
+        if not known:
+            continue
+        empty, real = (sum(column) / len(known) for column in zip(*known, strict=True))
+        if empty < real - PAINTED_BACKGROUND:
+            weight = collected.params.for_arm(arm).training.opacity_weight
+            notes.append(
+                f"{arm} paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} "
+                f"in the data, so its depth is wrong there (training.opacity_weight, {weight:g} here, works against that)."
+            )
     return notes
 
 

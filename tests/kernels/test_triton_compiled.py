@@ -58,7 +58,8 @@ def resources(built, tmp_path):
     ("kernel", "sizes", "stack"),
     [
         (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": False}, 0),
-        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": True}, 128),
+        # 136 with the assembler of Triton 3.4, less with later ones
+        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": True}, 136),
         # before its loop it has six sums of two halves at once
         (arguments_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.arguments}, 1024),
         (weights_kernel, {"BLOCK": 64, "STAGES": LAUNCH.weights}, 0),

@@ -121,6 +121,18 @@ def test_several_seeds_are_in_the_sentence_and_no_luck_is_claimed(
     assert "mean ± standard deviation over 2 seeds" in headline(collected, ablation_table(collected))
 
 
+@pytest.mark.parametrize(("empty", "told"), [(0.23, True), (0.7, False), (0.9, False), (None, False)])
+def test_painted_background_is_called_out(demo: Params, run_tree: Tree, empty: float | None, told: bool) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("concat", 0): {"empty_rays": empty, "empty_rays_real": 0.79}})
+    notes = [note for note in cautions(collected, ablation_table(collected)) if "background" in note]
+    assert len(notes) == told
+    if told:
+        assert notes[0].startswith(
+            "concat paints part of the background as a surface: 23% of its rays meet nothing, 79%"
+        )
+        assert "opacity_weight, 0.3 here" in notes[0]
+
+
 @pytest.mark.parametrize("key", ["real_images", "filter"])
 def test_unequal_protocols_are_called_out(demo: Params, run_tree: Tree, key: str) -> None:
     data, runs = run_tree(demo)
