@@ -151,7 +151,7 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
             weight = collected.params.for_arm(arm).training.opacity_weight
             notes.append(
                 f"{arm} paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} "
-                f"in the data, so its depth is wrong there (training.opacity_weight, {weight:g} here, works against that)."
+                f"in the data, so its depth is wrong there (training.opacity_weight, {weight:g} here, is against it)."
             )
     return notes
 
