@@ -91,7 +91,8 @@ def device_name(device: torch.device) -> str:
     """What people call the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -6,18 +6,20 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import torch
-from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from pigan import config, presets, sections
 from pigan.data.sources import transfer
 from pigan.training.loop import save_checkpoint, write_state_json
 from pigan.training.state import initial_state
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
@@ -97,11 +99,14 @@ def browser_arguments() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(browser_arguments: list[str]) -> Iterator[Browser]:
+def browser(browser_arguments: list[str]) -> Iterator["Browser"]:
     """Chromium without a window; a machine without it skips these tests."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"no browser here: looked for {', '.join(BROWSERS)} (on Debian: apt install chromium)")
+    # not where only the tests of a GPU are run
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=browser_arguments)
         yield chromium
