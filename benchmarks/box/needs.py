@@ -36,7 +36,8 @@ def advice(names: list[str]) -> str:
     version = ".".join(map(str, sys.version_info[:2]))
     return (
         f"this Python lacks {', '.join(names)}; where there is a network: pip download --no-deps --only-binary=:all: "
-        f"--python-version {version} -c constraints.txt -d wheels {' '.join(names)}; then --wheels wheels, which with --needs tells what these need in turn"
+        f"--python-version {version} -c constraints.txt -d wheels {' '.join(names)}; then --wheels wheels, "
+        "which with --needs tells what these need in turn"
     )
 
 
