@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import zipfile
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -38,3 +41,19 @@ def test_the_advice_names_the_packages_and_no_place_to_get_them_from():
 def test_a_folder_without_wheels_is_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"holds no \.whl"):
         needs.install(tmp_path, tmp_path / "site")
+
+
+def test_wheels_are_installed_beside_what_is_there(tmp_path):
+    folder, about = tmp_path / "wheels", "carried-1.0.dist-info"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "carried-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("carried.py", "VALUE = 1\n")
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: carried\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    command = [sys.executable, "-m", "benchmarks.gpu_run", "--needs", "--wheels", folder, "--work", tmp_path / "work"]
+    done = subprocess.run(command, cwd=needs.ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout == "nothing is missing here\n", done.stderr
+    assert (tmp_path / "work/site/carried.py").is_file()
