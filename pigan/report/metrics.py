@@ -23,6 +23,9 @@ SURFACE_METRICS = ("reprojection_error", "depth_reprojection_error", "depth_cons
 # these say little without what the exact renderer of the data scores, which stands beside them
 ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
 
+# a model whose share of empty rays is this much below that of the data shows surfaces where the data has none
+PAINTED_BACKGROUND = 0.1
+
 # what the plots of shape metrics show: without and with true depth
 DEPTH_PLOT = (*SURFACE_METRICS, "hollow_share", "empty_rays")
 GEOMETRY_PLOT = (
@@ -80,6 +83,11 @@ class Metric:
         if first.isupper() or first == "Inception":
             return self.label
         return self.label[0].lower() + self.label[1:]
+
+
+def paints_background(empty: float, real: float) -> bool:
+    """Whether surfaces fill rays that are empty in the data, from both shares; not where one is unknown (NaN)."""
+    return empty < real - PAINTED_BACKGROUND
 
 
 def image_metrics(extractor: str) -> list[Metric]:

@@ -14,11 +14,11 @@ from pigan import __version__
 from pigan.config import Params
 from pigan.data.sources.catalog import CARDS
 from pigan.report.markdown import escape, table_of
-from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of
+from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of, paints_background
 from pigan.report.protocol import flat
 from pigan.report.records import Evaluated
 from pigan.report.templating import environment
-from pigan.sections import Camera
+from pigan.sections import Camera, Training
 
 LIBRARY, TASK = "pigan", "unconditional-image-generation"
 UNKNOWN = "unknown: whoever exported the model did not state it; ask them before you use or pass on the weights"
@@ -188,6 +188,7 @@ def fact_rows(params: Params, parameters: int) -> list[tuple[str, str]]:
             f"{camera.fov_degrees:g} degrees, distance {camera.radius:g}, rays {camera.near:g} to {camera.far:g}",
         ),
         ("Poses in training", f"{camera.pose_law}: {poses} degrees (90, 90: level from the front)"),
+        ("Losses", _losses(params.training)),
     ]
 
 
@@ -201,7 +202,13 @@ def limits(params: Params, measured: Measured | None) -> list[str]:
         else f"{hollow:.0%} of its shapes were found hollow when measured (middle behind the rim)"
     )
     law = params.camera.pose_law
+    values: Mapping[str, float] = {} if measured is None else measured.values
+    empty, real = (values.get(name, math.nan) for name in ("empty_rays", "empty_rays_real"))
+    painted = [
+        f"It paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} in the data."
+    ]
     return [
+        *(painted if paints_background(empty, real) else []),
         f"{told}; look at depth or a mesh before you trust a shape.",
         f"It was trained at {top} pixels a side: larger images are smoother, not more detailed.",
         f"Poses were assumed to follow the law above ({law}); a wrong one bends shapes, other views are guesses.",
@@ -230,6 +237,20 @@ def _licence(licence: str | None) -> dict[str, str]:
     if licence in LICENCES:
         return {"license": licence}
     return {"license": "other", "license_name": licence}
+
+
+def _losses(training: Training) -> str:
+    """The generator's and the discriminator's, with weights."""
+    weighted = {
+        "R1": training.r1_weight,
+        "pose": training.pose_weight,
+        "latent": training.latent_weight,
+        "reconstruction": training.reconstruction_weight,
+        "prior on opacity (not in the paper)": training.opacity_weight,
+    }
+    return ", ".join(
+        [training.adversarial, *(f"{name} × {weight:g}" for name, weight in weighted.items() if weight > 0)]
+    )
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

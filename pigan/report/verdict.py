@@ -6,7 +6,7 @@ import pandas as pd
 
 from pigan.report.collect import Collected
 from pigan.report.contrasts import against_main, contrast_cautions
-from pigan.report.metrics import EXTRACTOR_NAMES, SENTENCE, Metric, metrics_of
+from pigan.report.metrics import EXTRACTOR_NAMES, SENTENCE, Metric, metrics_of, paints_background
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
 from pigan.report.seeds import several_seeds
@@ -18,8 +18,6 @@ from pigan.report.words import names
 
 # below this many images the bias of FID towards larger values is plain
 FEW_IMAGES = 10_000
-# an arm whose share of empty rays is this much below that of the data shows surfaces where the data has none
-PAINTED_BACKGROUND = 0.1
 
 
 def subject(collected: Collected) -> str:
@@ -147,7 +145,7 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
         if not known:
             continue
         empty, real = (sum(column) / len(known) for column in zip(*known, strict=True))
-        if empty < real - PAINTED_BACKGROUND:
+        if paints_background(empty, real):
             weight = collected.params.for_arm(arm).training.opacity_weight
             notes.append(
                 f"{arm} paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} "

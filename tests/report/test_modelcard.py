@@ -67,6 +67,13 @@ def test_hubs_read_the_metrics(params: config.Params) -> None:
     assert "25% of its shapes were found hollow" in card.text
 
 
+@pytest.mark.parametrize(("empty", "told"), [(0.23, True), (0.75, False)])
+def test_losses_and_a_painted_background_are_told(empty: float, told: bool, params: config.Params) -> None:
+    card = model_card(params, facts(measured=measured_of({**METRICS, "empty_rays": empty, "empty_rays_real": 0.79})))
+    assert "| Losses | softplus, R1 × 1, prior on opacity (not in the paper) × 0.3 |" in card
+    assert ("paints part of the background as a surface: 23% of its rays meet nothing, 79% in the data" in card) == told
+
+
 @pytest.mark.parametrize(
     "name",
     [
