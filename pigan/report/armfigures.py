@@ -46,7 +46,7 @@ def by_arm_numbers(
             for seed, value in zip(runs["seed"], runs[metric.key], strict=True):
                 own = ends.get((metric.key, arm, seed), (None, None))
                 rows.append(_row(metric.key, arm, "seed", value, *own) | {"seed": seed})
-            mean = over(runs[metric.key])
+            mean = over(runs[metric.key], metric.key)
             wide = float(runs[spread].mean()) if spread in runs.columns else None
             rows.append(_row(metric.key, arm, "mean", mean.value, *mean.ends) | {"spread": wide})
         if metric.context in table.columns and table[metric.context].notna().any():
@@ -99,7 +99,7 @@ def precision_recall_numbers(extractor: str, table: pd.DataFrame) -> pd.DataFram
                 rows.append({"arm": arm, "what": "seed", "seed": seed, "recall": recall, "precision": precision})
             mean: dict[str, object] = {"arm": arm, "what": "mean"}
             for name, key in keys.items():
-                found = over(runs[key])
+                found = over(runs[key], key)
                 mean |= {name: found.value, f"{name}_low": found.ends[0], f"{name}_high": found.ends[1]}
             rows.append(mean)
     return pd.DataFrame(rows, columns=PRECISION_RECALL_COLUMNS).astype({"seed": "Int64"})

@@ -36,7 +36,7 @@ def budget_numbers(extractor: str, table: pd.DataFrame) -> pd.DataFrame:
         for seed, seconds, images, fid in zip(*(runs[name] for name in names), strict=True):
             spent = {"train_seconds": seconds, "images_seen": images}
             rows.append({"arm": arm, "what": "seed", "seed": seed, **spent, "fid": fid})
-        mean = over(runs[key])
+        mean = over(runs[key], key)
         spent = {name: float(runs[name].mean()) for name in ("train_seconds", "images_seen")}
         rows.append({"arm": arm, "what": "mean", **spent, "fid": mean.value, "low": mean.ends[0], "high": mean.ends[1]})
     return pd.DataFrame(rows, columns=BUDGET_COLUMNS).astype({"seed": "Int64"})

@@ -45,7 +45,7 @@ def ablation_table(collected: Collected) -> pd.DataFrame:
         row: dict[str, object] = {"arm": arm, "n": len(runs), "surfaces": bool(runs) and all(shown)}
         for key in keys:
             values = values_of(collected, arm, key)
-            mean, away = over(values), paired(values, values_of(collected, main_arm, key))
+            mean, away = over(values, key), paired(values, values_of(collected, main_arm, key))
             row |= {f"{key}_mean": mean.value, f"{key}_std": float(values.std(ddof=1))}
             row |= _with_ends(key, mean) | {f"{key}_n": mean.seeds, f"{key}_difference": away.value}
             # of the main arm to itself there is nothing to estimate

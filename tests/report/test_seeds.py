@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pigan.config import Params
 from pigan.report.collect import Collected, collect
-from pigan.report.seeds import count_text, counts, difference, over, paired, seeds_text, several_seeds
+from pigan.report.seeds import bounds_of, count_text, counts, difference, over, paired, seeds_text, several_seeds
 from pigan.report.tables import ablation_table
 
 Tree = Callable[[Params], tuple[Path, Path]]
@@ -41,6 +41,16 @@ def test_interval_of_two_seeds_is_half_their_distance_times_t() -> None:
     half = T[1] * 2.0
     assert mean.value == 42.0 and mean.seeds == 2
     assert mean.interval == pytest.approx((42 - half, 42 + half), rel=1e-5)
+
+
+def test_interval_ends_where_the_metric_does() -> None:
+    shares = pd.Series({0: 0.02, 1: 0.06})
+    assert over(shares, "recall_efficientnet_lite0").interval == pytest.approx((0, 0.04 + T[1] * 0.02), rel=1e-5)
+    assert over(1 - shares, "depth_delta").ends[1] == 1 and over(shares, "fid_clip").ends[0] == 0
+    assert over(-shares, "kid_clip").interval == over(-shares).interval
+    assert [bounds_of(key)[1] for key in ("empty_rays", "fid_clip", "inversion_psnr")] == [1, math.inf, math.inf]
+    # a word more is another metric
+    assert bounds_of("precisions") == bounds_of("") == (-math.inf, math.inf)
 
 
 def test_one_seed_is_a_point_and_none_is_nothing() -> None:

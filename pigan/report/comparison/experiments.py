@@ -66,7 +66,7 @@ def entry(letter: str, path: Path, summary: Summary) -> Entry:
 def estimate(runs: Sequence[RunSummary], key: str) -> Estimate:
     """A metric over the runs that have it."""
     values = _values(runs, key)
-    found = over(values)
+    found = over(values, key)
     ends = found.ends
     if len(values) == 1:
         owner = next(run for run in runs if run.metrics.get(key) is not None)
