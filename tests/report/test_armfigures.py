@@ -78,8 +78,10 @@ def test_whisker_is_the_interval_over_seeds(collected: Collected, tmp_path: Path
     numbers = by_arm_numbers(metrics, twice, intervals_table(collected))
     draw_by_arm(tmp_path / "fid.svg", numbers, metrics, styles)
     text = (tmp_path / "fid.svg").read_text(encoding="utf-8")
-    # 12.7 times 100 on both sides of the mean of the two
-    assert ">1000<" in text and "−1000" in text
+    # 12.7 times 100 above the mean of the two; below it the interval ends with FID itself
+    mean = numbers[(numbers["what"] == "mean") & (numbers["arm"] == "baseline")].iloc[0]
+    assert mean["low"] == 0 and mean["high"] == pytest.approx(mean["value"] + 1270.62, rel=1e-5)
+    assert ">1000<" in text and "−1000" not in text
 
 
 def test_many_metrics_are_a_grid_and_none_say_so(collected: Collected, tmp_path: Path) -> None:
