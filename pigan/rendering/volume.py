@@ -12,6 +12,8 @@ from torch import Tensor
 from pigan.sections import Activation, Background
 
 LAST_INTERVAL = 1e10
+# a ray of this opacity meets a surface, one of less does not
+SOLID = 0.5
 
 
 class Rendering(NamedTuple):

@@ -173,7 +173,7 @@ def _plots(collected: Collected, made: Mapping[str, pd.DataFrame]) -> list[Plot]
         ),
         Plot(
             "training",
-            f"Losses, R1 penalty and discriminator scores over training images seen: {arms}",
+            f"Losses, R1 penalty, scores, empty rays and gradient norms over training images seen: {arms}",
             log,
             partial(runfigures.draw_training, styles=styles),
         ),

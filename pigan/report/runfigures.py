@@ -77,15 +77,20 @@ def draw_cost(path: Path, numbers: pd.DataFrame, styles: Mapping[str, tuple[str,
 
 
 def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> None:
-    """Losses, R1 and scores over images seen, smoothed; a dashed line stands where an arm's resolution changes."""
+    """Losses, R1, scores, empty rays and gradient norms over images seen, smoothed.
+
+    A dashed line stands where an arm's resolution changes.
+    """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.0, 5.2), layout="constrained")
-        grid = figure.subplots(2, 2, sharex=True)
+        figure = Figure(figsize=(10.0, 7.6), layout="constrained")
+        grid = figure.subplots(3, 2, sharex=True)
         panels: list[tuple[str, list[str]]] = [
             ("Discriminator loss", ["loss_d"]),
             ("Generator loss", ["loss_g"]),
             ("R1 penalty", ["r1"]),
             ("Discriminator scores: real solid, generated dotted", ["score_real", "score_fake"]),
+            ("Share of generated rays that meet nothing", ["empty_rays"]),
+            ("Gradient norms: generator solid, discriminator dotted", ["grad_norm_g", "grad_norm_d"]),
         ]
         for axes, (title, columns) in zip(grid.flat, panels, strict=True):
             axes.set_title(title)
@@ -101,7 +106,7 @@ def draw_training(path: Path, log: pd.DataFrame, styles: Mapping[str, tuple[str,
             grid[1, 0].set_yscale("log")
         for axes in grid.flat:
             _stage_changes(axes, log)
-        for axes in grid[1]:
+        for axes in grid[2]:
             _images_seen(axes)
         _legend(figure, grid[0, 0], styles)
         save(figure, path)

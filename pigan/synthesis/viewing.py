@@ -14,6 +14,7 @@ from pigan.models.generator import Generator, ray_settings
 from pigan.rendering.cameras import look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
+from pigan.rendering.volume import SOLID
 from pigan.sections import Background
 
 Backdrop = Literal["white", "black", "last", "transparent"]
@@ -21,7 +22,6 @@ Backdrop = Literal["white", "black", "last", "transparent"]
 
 # rays x samples at a time; some 100 bytes each
 SAMPLES_A_TILE = 1 << 20
-SOLID = 0.5
 
 
 class Cameras(NamedTuple):

@@ -16,13 +16,12 @@ from pigan.models.mapping import draw_latents, truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import distance_to_z, pixel_directions
 from pigan.rendering.render import as_images, no_randomness, render_images
-from pigan.rendering.volume import distance_variance
+from pigan.rendering.volume import SOLID, distance_variance
 from pigan.runtime import generator_for
 from pigan.sections import Camera
 from pigan.synthesis.devices import replicas, share_out
 
 SAMPLES_A_PASS = 1 << 19
-SOLID = 0.5
 FULL_CIRCLE = 0.9 * math.pi
 
 

@@ -18,6 +18,7 @@ from pigan.kernels.compiled import compiled
 from pigan.models.discriminator import Discriminator, Judgement
 from pigan.models.patchpose import at_least_single
 from pigan.rendering.render import as_images
+from pigan.rendering.volume import SOLID
 from pigan.runtime import generator_for
 from pigan.training.curriculum import Schedule
 from pigan.training.distributed import ALONE, Ranks, add_parts
@@ -150,7 +151,9 @@ def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: 
     loss = generator_loss(judged.logit, best, training.adversarial)
     identity = identity_loss(judged, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight)
     identity = ranks.share(identity, batch)
-    measured = {"loss_g": loss.detach(), "loss_pose": identity.detach()}
+    opacity = rendering.opacity.detach()
+    empty = ranks.share((opacity < SOLID).to(opacity.dtype).mean(), batch)
+    measured = {"loss_g": loss.detach(), "loss_pose": identity.detach(), "empty_rays": empty}
     total = loss + identity
     if training.opacity_weight > 0:
         prior = ranks.share(opacity_loss(rendering.opacity), batch)

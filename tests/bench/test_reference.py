@@ -25,9 +25,10 @@ BATCH = 4
 
 @pytest.fixture(params=[False, True], ids=["flat", "hierarchical"])
 def params(request, tiny_params):
-    """Everything in the loss that there can be, with and without the fine pass."""
+    """Everything that the reference has in its loss, with and without the fine pass."""
     model = tiny_params.model.model_copy(update={"hierarchical": request.param})
-    training = tiny_params.training.model_copy(update={"latent_weight": 0.5, "pose_weight": 2.0})
+    losses = {"latent_weight": 0.5, "pose_weight": 2.0, "opacity_weight": 0.0}
+    training = tiny_params.training.model_copy(update=losses)
     return tiny_params.model_copy(update={"model": model, "training": training})
 
 

@@ -123,6 +123,7 @@ def write_training(params: Params, folder: Path, arm: str, seed: int) -> None:
             row |= {"images_per_second": 9e4 / link.resolution**2, "loss_d": 1.3 - 0.3 * at + rng.normal(0, 0.08)}
             row |= {"loss_g": 0.8 + 0.5 * at + QUALITY.get(arm, 0.5) + rng.normal(0, 0.1)}
             row |= {"r1": float(np.exp(-3 + rng.normal(0, 0.4))), "loss_pose": 0.0}
+            row |= {"empty_rays": 0.72 + rng.normal(0, 0.01), "grad_norm_g": 4 + rng.normal(0, 0.3), "grad_norm_d": 0.8}
             row |= {"score_real": 0.5 * at + rng.normal(0, 0.1), "score_fake": -0.6 * at + rng.normal(0, 0.1)}
             lines.append(json.dumps(row))
         (target / "log.jsonl").write_text("".join(f"{line}\n" for line in lines))

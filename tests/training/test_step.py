@@ -240,7 +240,9 @@ def test_known_poses_of_real_images_are_used_where_they_are_given(tiny_params):
 def test_generator_step_leaves_the_discriminator_alone_and_trainable(tiny_params):
     state = state_of(tiny_params)
     before, generator_before = flat(state.discriminator), flat(state.generator)
-    generator_step(state, tiny_params, values_at(tiny_params), fakes_of(tiny_params))
+    expected = fakes_of(tiny_params).rendering(fakes_of(tiny_params).samples(state.generator)).opacity < 0.5
+    measured = generator_step(state, tiny_params, values_at(tiny_params), fakes_of(tiny_params))
+    assert float(measured["empty_rays"]) == pytest.approx(float(expected.double().mean()))
     assert torch.equal(before, flat(state.discriminator)) and not torch.equal(generator_before, flat(state.generator))
     assert all(p.grad is None and p.requires_grad for p in state.discriminator.parameters())
 

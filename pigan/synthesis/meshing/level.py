@@ -11,9 +11,9 @@ from pigan.models.generator import ray_settings
 from pigan.rendering.cameras import look_at_origin
 from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.render import Field, no_randomness, sample_rays
-from pigan.rendering.volume import composite
+from pigan.rendering.volume import SOLID, composite
 from pigan.sections import Background, Camera, Model
-from pigan.synthesis.views import SOLID, usual_pitch, yaw_sweep
+from pigan.synthesis.views import usual_pitch, yaw_sweep
 
 VIEWS = 6
 PIXELS = 24
