@@ -1,6 +1,5 @@
 """Statistics over seeds: means with Student's t-interval of 95 %, and differences paired by seed."""
 
-import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -8,14 +7,7 @@ import pandas as pd
 
 from pigan.evaluation.intervals import Interval, mean_of
 from pigan.report.collect import Collected
-
-# what is within 0..1, and what is not below 0: names of metrics, or how those of an extractor begin
-SHARES = ("precision", "recall", "memorisation", "visible_share", "hollow_share", "empty_rays", "depth_delta")
-NOT_NEGATIVE = (
-    *("fid", "inception_score", "reprojection_error", "depth_reprojection_error", "depth_consistency"),
-    *("depth_variance", "depth_rmse", "depth_abs_rel", "depth_zscore_mse", "depth_estimated_zscore_mse"),
-    *("normal_error", "pose_error"),
-)
+from pigan.report.metrics import bounds_of
 
 
 class Over(NamedTuple):
@@ -55,15 +47,6 @@ def over(values: "pd.Series[Any]", key: str = "") -> Over:
     low, high = bounds_of(key)
     ends = estimate.interval
     return Over(estimate.value, ends and (max(low, ends[0]), min(high, ends[1])), len(known))
-
-
-def bounds_of(key: str) -> Interval:
-    """The least and the largest value that a metric can have."""
-
-    def is_one_of(names: tuple[str, ...]) -> bool:
-        return any(f"{key}_".startswith(f"{name}_") for name in names)
-
-    return (0.0 if is_one_of(SHARES + NOT_NEGATIVE) else -math.inf), (1.0 if is_one_of(SHARES) else math.inf)
 
 
 def paired(values: "pd.Series[Any]", others: "pd.Series[Any]") -> Over:

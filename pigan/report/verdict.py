@@ -9,7 +9,7 @@ from pigan.report.contrasts import against_main, contrast_cautions
 from pigan.report.metrics import EXTRACTOR_NAMES, SENTENCE, Metric, metrics_of, paints_background
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
-from pigan.report.seeds import several_seeds
+from pigan.report.seeds import several_seeds, values_of
 from pigan.report.tables import decimals, write_number, write_significant, write_spread
 
 # `listed` belongs to what this module offers
@@ -137,14 +137,7 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
     """Arms whose surfaces fill rays that are empty in the data: their images can look right, their depth is not."""
     notes = []
     for arm in collected.params.arms:
-        shares = [
-            (run.metrics.get("empty_rays", math.nan), run.metrics.get("empty_rays_real", math.nan))
-            for run in collected.of_arm(arm)
-        ]
-        known = [pair for pair in shares if not any(math.isnan(share) for share in pair)]
-        if not known:
-            continue
-        empty, real = (sum(column) / len(known) for column in zip(*known, strict=True))
+        empty, real = (float(values_of(collected, arm, key).mean()) for key in ("empty_rays", "empty_rays_real"))
         if paints_background(empty, real):
             weight = collected.params.for_arm(arm).training.opacity_weight
             notes.append(

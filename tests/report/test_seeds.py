@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pigan.config import Params
 from pigan.report.collect import Collected, collect
-from pigan.report.seeds import bounds_of, count_text, counts, difference, over, paired, seeds_text, several_seeds
+from pigan.report.metrics import bounds_of
+from pigan.report.seeds import count_text, counts, difference, over, paired, seeds_text, several_seeds
 from pigan.report.tables import ablation_table
 
 Tree = Callable[[Params], tuple[Path, Path]]
