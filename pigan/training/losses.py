@@ -9,7 +9,11 @@ from torch.nn import functional
 
 from pigan.models.discriminator import Judgement
 from pigan.models.patchpose import at_least_single, place_of
-from pigan.sections import Adversarial
+from pigan.rendering.volume import Rendering
+from pigan.sections import Adversarial, Background
+
+# how far a colour (0..1) is from the background's when it begins to tell that there is something
+LIKE_BACKGROUND = 0.1
 
 
 def discriminator_loss(real: Float[Tensor, "batch"], fake: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
@@ -67,9 +71,16 @@ def identity_loss(
     return total
 
 
-def opacity_loss(opacity: Float[Tensor, "*batch"]) -> Float[Tensor, ""]:
-    """-log of a Beta prior, near 0 for rays that meet a surface (opacity 1) or nothing (0); log(1 + 25 / 11) at most.
+def opacity_loss(rendering: Rendering, background: Background) -> Float[Tensor, ""]:
+    """Prior on the opacity a of rays: mean of log((0.1 + a) / 0.1) + (1 - b) log((1.1 - a) / 1.1); not in pi-GAN.
 
-    E log((0.1 + a) (1.1 - a) / 0.11), as in Neural Volumes (arXiv 1906.07751); not in pi-GAN.
+    With b = 0 it is the Beta prior of Neural Volumes (arXiv 1906.07751), which draws a ray to the nearer of 0 and 1.
+    b = exp(-d^2 / (2 * 0.1^2)), with d the root mean square of what parts its colour from the background's, is near 1
+    where a surface would look like none, so nothing draws to 1 there. No gradient flows to b; it is 0 with `last`,
+    whose background has no colour of its own.
     """
-    return torch.log1p(opacity * (1 - opacity) / 0.11).mean()
+    opacity, blank = rendering.opacity, rendering.opacity.new_zeros(())
+    if background != "last":
+        apart = rendering.colour.detach() - (1.0 if background == "white" else 0.0)
+        blank = torch.exp(-apart.square().mean(-1) / (2 * LIKE_BACKGROUND**2))
+    return (torch.log1p(opacity / 0.1) + (1 - blank) * torch.log1p(-opacity / 1.1)).mean()

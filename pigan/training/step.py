@@ -156,7 +156,7 @@ def _adversarial(state: TrainingState, params: Params, values: Schedule, fakes: 
     measured = {"loss_g": loss.detach(), "loss_pose": identity.detach(), "empty_rays": empty}
     total = loss + identity
     if training.opacity_weight > 0:
-        prior = ranks.share(opacity_loss(rendering.opacity), batch)
+        prior = ranks.share(opacity_loss(rendering, params.model.background), batch)
         measured["loss_opacity"] = prior.detach()
         total = total + training.opacity_weight * prior
     towards = torch.autograd.grad(state.scaler.scale(total), (rgb, density))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pigan.models.discriminator import Judgement
 from pigan.models.patchpose import place_of, pose_of
+from pigan.rendering.volume import Rendering
 from pigan.training.losses import (
     discriminator_loss,
     generator_loss,
@@ -49,15 +50,44 @@ def test_pose_error_of_a_place_has_no_seam():
     assert float(identity_loss(opposite, torch.zeros(2, 3), pose, 0.0, 3.0)) == pytest.approx(4)
 
 
+def rays(opacity, colour):
+    """Renderings of rays of so much opacity, grey."""
+    places = torch.zeros((len(opacity), 1), dtype=opacity.dtype)
+    return Rendering(
+        torch.as_tensor(colour, dtype=opacity.dtype)[:, None].expand(-1, 3), opacity, opacity, places, places
+    )
+
+
 def test_opacity_prior_is_the_formula_and_pulls_to_the_nearer_end():
     opacity = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0], dtype=torch.float64, requires_grad=True)
-    loss = opacity_loss(opacity)
+    loss = opacity_loss(rays(opacity, [0.0] * 5), "white")
     expected = [math.log(0.1 + a) + math.log(1.1 - a) - math.log(0.1) - math.log(1.1) for a in opacity.tolist()]
     assert loss.item() == pytest.approx(sum(expected) / 5) and expected[0] == pytest.approx(expected[4], abs=1e-12)
     assert expected[2] == pytest.approx(math.log(1 + 25 / 11))
     (gradient,) = torch.autograd.grad(loss, opacity)
     assert gradient[2].abs() < 1e-12 and bool((gradient[:2] > 0).all()) and bool((gradient[3:] < 0).all())
-    assert torch.autograd.gradcheck(opacity_loss, opacity.detach().clamp(0.01, 0.99).requires_grad_())
+
+
+@pytest.mark.parametrize(("background", "plain", "other"), [("white", 1.0, 0.0), ("none", 0.0, 1.0)])
+def test_opacity_prior_pulls_what_looks_like_the_background_to_nothing(background, plain, other):
+    opacity = torch.tensor([0.0, 0.5, 0.9, 1.0], dtype=torch.float64, requires_grad=True)
+    loss = opacity_loss(rays(opacity, [plain] * 4), background)
+    assert loss.item() == pytest.approx(sum(math.log((0.1 + a) / 0.1) for a in opacity.tolist()) / 4)
+    (gradient,) = torch.autograd.grad(loss, opacity)
+    assert torch.allclose(gradient, 0.25 / (0.1 + opacity.detach()))
+    unlike, last = (opacity_loss(rays(opacity, [other] * 4), way) for way in (background, "last"))
+    assert unlike.item() == pytest.approx(last.item(), abs=1e-9) and unlike < loss
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.0, 1.0), st.sampled_from(["white", "none", "last"]))
+def test_opacity_prior_has_the_gradient_of_its_value_and_none_for_the_colour(opacity, grey, background):
+    opacities = torch.full((3,), opacity, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: opacity_loss(rays(a, [grey] * 3), background), opacities)
+    seen = rays(opacities, [grey] * 3)
+    seen = seen._replace(colour=seen.colour.clone().requires_grad_())
+    loss = opacity_loss(seen, background)
+    assert torch.autograd.grad(loss, seen.colour, allow_unused=True) == (None,)
+    assert -1e-12 <= loss.item() <= math.log(11) + 1e-12
 
 
 @pytest.mark.parametrize("scale", [1.0, 1024.0])

@@ -74,8 +74,11 @@ def straight_gradient(params, values, fakes):
     probability = torch.sigmoid(judged.logit)
     loss = torch.log(1 - probability) if training.adversarial == "log" else -torch.log(probability)
     total = (loss * best).sum() + identity
-    opacity = rendering.opacity
-    total = total + training.opacity_weight * ((0.1 + opacity).log() + (1.1 - opacity).log() - math.log(0.11)).mean()
+    opacity, blank = rendering.opacity, torch.zeros(1)
+    if params.model.background == "white":
+        blank = torch.exp(-(rendering.colour.detach() - 1).square().mean(-1) / 0.02)
+    shown = (1 - blank) * ((1.1 - opacity) / 1.1).log()
+    total = total + training.opacity_weight * (((0.1 + opacity) / 0.1).log() + shown).mean()
     if training.reconstruction_weight > 0:
         real, _, random = originals_of(params)
         encoded = judge(real.double(), torch.tensor(values.fade))
