@@ -218,7 +218,7 @@ PATCH_POSE = {"model": {"discriminator": {"kind": "patch-pose"}}, "training": {"
         ({}, {"training": {"reconstruction_weight": 1.0, "pose_weight": 1.0, "latent_weight": 1.0}}, None),
         ({}, {"training": {"reconstruction_weight": -1.0}}, "training.reconstruction_weight: Input should be greater"),
         ({}, {"training": {"adversarial": "hinge"}}, "training.adversarial: Input should be 'softplus' or 'log'"),
-        ({"model": {"field": "sincos-concat"}}, {}, None),
+        ({"model": {"field": "sincos-concat"}}, {"generate": {"samples_multiplier": 1}}, None),
         (
             {"model": {"field": "sincos-concat"}},
             {"generate": {"samples_multiplier": 2}},
