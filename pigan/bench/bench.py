@@ -86,7 +86,7 @@ def bench(params: Params | None, settings: Settings) -> Speed:
         estimates=estimated,
         notes=[
             *subject.notes,
-            *ways_of(subject.params, device, quick, gradients=True)[1],
+            *ways_of(subject.params, device, quick)[1],
             *([_about_steps(subject, device)] if steps else []),
         ],
     )
@@ -108,17 +108,16 @@ def write_all(speed: Speed, out: Path) -> list[Path]:
 def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callable[[], Case]]:
     """How each case that was asked for is made, by its name."""
     device, quick, params = settings.device, settings.quick, subject.params
-    with_gradients, _ = ways_of(params, device, quick, gradients=True)
-    without, _ = ways_of(params, device, quick, gradients=False)
+    ways, _ = ways_of(params, device, quick)
     known: dict[str, Callable[[], Case]] = {
-        "field": partial(field_case, subject, with_gradients, device),
-        "render": partial(render_case, subject, without, device),
-        "discriminator": partial(discriminator_case, subject, with_gradients, device),
-        **{f"step_{side}": partial(step_case, subject, side, with_gradients, device) for side in subject.steps},
+        "field": partial(field_case, subject, ways, device),
+        "render": partial(render_case, subject, ways, device),
+        "discriminator": partial(discriminator_case, subject, ways, device),
+        **{f"step_{side}": partial(step_case, subject, side, ways, device) for side in subject.steps},
     }
     if subject.steps:
         last = max(subject.steps)
-        known[f"step_{last}_formed"] = partial(step_case, subject, last, with_gradients, device, FORMED)
+        known[f"step_{last}_formed"] = partial(step_case, subject, last, ways, device, FORMED)
     if not own:
         known["data"] = partial(data_case, PHOTOS_QUICK if quick else PHOTOS, device)
         known["fid"] = partial(fid_case, quick)

@@ -153,6 +153,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
                 make=functools.partial(ours, way),
                 error=functools.partial(error, way),
                 count=field_forward(model, points, way.kernel, way.width, cached=not half),
+                compiles=way.kernel == "compiled",
             )
             for way in ways
         ],

@@ -129,10 +129,10 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
     )
 
 
-def ways_of(params: Params, device: torch.device, quick: bool, gradients: bool) -> tuple[list[Way], list[str]]:
+def ways_of(params: Params, device: torch.device, quick: bool) -> tuple[list[Way], list[str]]:
     """The paths of pigan that this machine has, the exact one first, and why others are missing.
 
-    With `quick` only the exact path and the one the params choose; without gradients nothing is compiled.
+    With `quick` only the exact path and the one the params choose.
     """
     had = precisions(device)
     chosen = chosen_way(params, device)
@@ -145,8 +145,7 @@ def ways_of(params: Params, device: torch.device, quick: bool, gradients: bool) 
                 way = Way(kernel, precision)
                 # in fp32 the Triton kernels have no advantage over the folded path
                 useless = kernel == "triton" and precision == "fp32"
-                same = kernel == "compiled" and not gradients
-                if had[precision] is None and not useless and not same and way not in ways:
+                if had[precision] is None and not useless and way not in ways:
                     reason = _missing(way, params.model, device)
                     ways += [way] if reason is None else []
                     notes += [] if reason is None else [f"No {kernel} rows: {reason}."]

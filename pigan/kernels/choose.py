@@ -1,7 +1,6 @@
 """Which evaluation of the radiance field a device and the params call for."""
 
 import functools
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.kernels.compiled import compiled
-from pigan.kernels.folded import Folded, evaluate, evaluate_in_tiles, fold
+from pigan.kernels.folded import Evaluation, evaluate, evaluate_in_place, evaluate_in_tiles, fold
 from pigan.models.generator import Generator, seen_directions
 from pigan.rendering.render import Field
 from pigan.sections import FieldKind, Kernel, Model, Precision
@@ -79,10 +78,13 @@ def field_of(generator: Generator, code: Float[Tensor, "batch code"], numerics: 
 
             colour, density = sine_field(points, directions, *folded[:4], numerics.dtype)
             return torch.sigmoid(colour), density
-        if not torch.is_grad_enabled():
-            return evaluate_in_tiles(folded, points, directions, numerics.dtype)
-        evaluation = _compiled_evaluate() if numerics.kernel == "compiled" else evaluate
-        return evaluation(folded, points, directions, numerics.dtype)
+        differentiable = torch.is_grad_enabled()
+        evaluation: Evaluation = evaluate if differentiable else evaluate_in_place
+        if numerics.kernel == "compiled":
+            evaluation = _compiled_evaluate()
+        if differentiable:
+            return evaluation(folded, points, directions, numerics.dtype)
+        return evaluate_in_tiles(folded, points, directions, numerics.dtype, evaluation)
 
     return answer
 
@@ -99,5 +101,5 @@ def _no_triton(hidden: int, device: torch.device) -> str | None:
 
 
 @functools.cache
-def _compiled_evaluate() -> Callable[[Folded, Tensor, Tensor, torch.dtype], tuple[Tensor, Tensor]]:
+def _compiled_evaluate() -> Evaluation:
     return compiled(evaluate)

@@ -7,6 +7,9 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
+# PyTorch gives up after 8, and says so at length
+MOST_SHAPES = 64
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -17,6 +20,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     The function must be pure: its first call may be made twice. Compiled code is kept on disk by PyTorch
     (TORCHINDUCTOR_CACHE_DIR), so that only the first process of a machine waits for it.
     """
+    torch._dynamo.config.recompile_limit = MOST_SHAPES
     fast: Callable[P, R] | None = torch.compile(function, dynamic=False)
 
     @functools.wraps(function)

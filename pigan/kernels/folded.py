@@ -5,6 +5,7 @@ in tiles that stay in the processor's cache, with the sine in place. The ablatio
 latent that is concatenated to the points folds into the first bias.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,9 +27,8 @@ from pigan.models.siren import (
     with_heads,
 )
 
-CPU_TILE = 1024
+CPU_TILE = 2048
 GPU_TILE = 1 << 18
-
 
 ACTIVATIONS = {"sine": torch.sin, "relu": torch.relu, "sincos": sine_and_cosine}
 # without gradients
@@ -58,6 +58,22 @@ class Folded(NamedTuple):
     """What makes the features of the last hidden layer; None: they are the features."""
     table: Float[Tensor, "side side side features"] | None = None
     """What the first layer sees of a point before its position; None: the position only."""
+
+    def part(self, which: slice) -> "Folded":
+        """The fields of some of the images."""
+        return self._replace(weights=[w[which] for w in self.weights], biases=[b[which] for b in self.biases])
+
+    def hidden_to(self, dtype: torch.dtype) -> "Folded":
+        """The same with the hidden layers in the type that `evaluate` would cast them to, at every call."""
+        first, *hidden, last = self.weights
+        return self._replace(weights=[first, *(weight.to(dtype) for weight in hidden), last])
+
+
+Evaluation = Callable[
+    [Folded, Float[Tensor, "batch point 3"], Float[Tensor, "batch point 3"], torch.dtype],
+    tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]],
+]
+"""`evaluate`, or the same compiled."""
 
 
 def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
@@ -118,20 +134,40 @@ def evaluate(
     return torch.sigmoid(colour), density.squeeze(-1)
 
 
+def evaluate_in_place(
+    folded: Folded,
+    points: Float[Tensor, "batch point 3"],
+    directions: Float[Tensor, "batch point 3"],
+    dtype: torch.dtype,
+) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+    """`evaluate` where there are no gradients, in less memory."""
+    return evaluate(folded, points, directions, dtype, in_place=True)
+
+
 @torch.no_grad()
 def evaluate_in_tiles(
     folded: Folded,
     points: Float[Tensor, "batch point 3"],
     directions: Float[Tensor, "batch point 3"],
     dtype: torch.dtype,
+    evaluation: Evaluation = evaluate_in_place,
 ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
-    """The same without gradients: so few points at a time that all layers of a tile stay in the cache."""
-    tile = CPU_TILE if points.device.type == "cpu" else GPU_TILE
-    parts = [
-        evaluate(folded, some_points, some_directions, dtype, in_place=True)
-        for some_points, some_directions in zip(points.split(tile, 1), directions.split(tile, 1), strict=True)
-    ]
-    return torch.cat([rgb for rgb, _ in parts], dim=1), torch.cat([density for _, density in parts], dim=1)
+    """The same without gradients: so few points at a time that all layers of a tile stay in the cache.
+
+    On a CPU one image at a time, so that a compiled `evaluation` sees the same shapes whatever the batch is.
+    """
+    on_cpu = points.device.type == "cpu"
+    images, tile = (1, CPU_TILE) if on_cpu else (max(len(points), 1), GPU_TILE)
+    rgb, density = torch.empty_like(points), points.new_empty(points.shape[:2])
+    for first in range(0, len(points), images):
+        which = slice(first, first + images)
+        some_images = folded.part(which).hidden_to(dtype)
+        for start in range(0, points.shape[1], tile):
+            some = slice(start, start + tile)
+            rgb[which, some], density[which, some] = evaluation(
+                some_images, points[which, some], directions[which, some], dtype
+            )
+    return rgb, density
 
 
 def _latent_folded(

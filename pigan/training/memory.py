@@ -24,7 +24,7 @@ PARTS = 8
 # bytes of a corner of a feature cube around a point: row, share, point, and the first two sorted
 CORNER_BYTES = 40
 # points at a time that keep the processor's cache, or a GPU, busy
-CPU_POINTS, GPU_POINTS = 1 << 14, 1 << 20
+CPU_POINTS, GPU_POINTS = 1 << 12, 1 << 20
 # copies of the weights: themselves, gradients, two Adam moments, and for the generator two averages
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 6, 4
 # feature maps of a level that backward needs of the patch network: what a block makes and its activation

@@ -64,7 +64,7 @@ def test_what_the_reference_does_not_have_is_left_out_and_told():
 
 def test_processor_without_16_bits_has_the_exact_paths_and_says_why(monkeypatch):
     had(monkeypatch, bf16="no bf16 here")
-    ways, notes = ways_of(preset_params("celeba"), CPU, quick=False, gradients=True)
+    ways, notes = ways_of(preset_params("celeba"), CPU, quick=False)
     assert ways == [Way("folded", "fp32"), Way("compiled", "fp32")]
     told = " ".join(notes)
     assert "No bf16 rows: no bf16 here." in told and "No fp16 rows" in told and "No triton rows" in told
@@ -72,17 +72,14 @@ def test_processor_without_16_bits_has_the_exact_paths_and_says_why(monkeypatch)
 
 def test_processor_with_16_bits_has_them_too(monkeypatch):
     had(monkeypatch)
-    ways, _ = ways_of(preset_params("celeba"), CPU, quick=False, gradients=True)
+    ways, _ = ways_of(preset_params("celeba"), CPU, quick=False)
     assert [way.name for way in ways] == ["folded fp32", "folded bf16", "compiled fp32", "compiled bf16"]
-    # nothing is compiled without gradients
-    ways, _ = ways_of(preset_params("celeba"), CPU, quick=False, gradients=False)
-    assert [way.name for way in ways] == ["folded fp32", "folded bf16"]
 
 
 def test_quick_takes_the_exact_path_and_the_chosen_one(tiny_params):
-    assert ways_of(tiny_params, CPU, quick=True, gradients=True)[0] == [Way("folded", "fp32")]
+    assert ways_of(tiny_params, CPU, quick=True)[0] == [Way("folded", "fp32")]
     compiled = with_way(tiny_params, Way("compiled", "fp32"))
-    assert ways_of(compiled, CPU, quick=True, gradients=True)[0] == [Way("folded", "fp32"), Way("compiled", "fp32")]
+    assert ways_of(compiled, CPU, quick=True)[0] == [Way("folded", "fp32"), Way("compiled", "fp32")]
 
 
 def test_chosen_path_is_that_of_the_params(tiny_params):

@@ -1,4 +1,4 @@
-"""Compiling takes tens of seconds, so one process compiles a tiny field, and one finds no compiler."""
+"""Compiling takes tens of seconds, so two processes compile a tiny field, and one finds no compiler."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PROGRAM = """
+TRAINING = """
 import torch
 from pigan.kernels.compiled import compiled
 from pigan.kernels.folded import evaluate, fold
@@ -32,24 +32,55 @@ for step in range(3):
 print(float(torch.stack(errors).max()))
 """
 
+# whole images without gradients: another batch of the same size must not be compiled again
+RENDERING = """
+import torch
+from pigan.kernels.choose import EXACT, Numerics, field_of
+from pigan.kernels.folded import CPU_TILE
+from pigan.models.generator import Generator
+from pigan.bench.subject import preset_params
 
-def run(tmp_path, **variables):
+torch.set_num_threads(1)
+torch.manual_seed(0)
+torch._dynamo.config.error_on_recompile = True
+model = preset_params("demo").model.model_copy(update={"hidden": 8, "layers": 2})
+generator = Generator(model)
+errors = []
+with torch.no_grad():
+    for images in (3, 1, 2):
+        points, code = torch.rand(images, 2 * CPU_TILE, 3), generator.mapping(torch.randn(images, model.z_dim))
+        fast = field_of(generator, code, Numerics("compiled", torch.float32))(points, points)
+        for wanted, got in zip(field_of(generator, code, EXACT)(points, points), fast, strict=True):
+            assert got.shape == wanted.shape and wanted.std() > 0
+            errors.append((wanted - got).abs().max())
+print(float(torch.stack(errors).max()))
+"""
+
+
+def run(program, tmp_path, **variables):
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"), **variables}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return float(done.stdout), [line for line in done.stderr.splitlines() if line.startswith("pigan:")]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_field_equals_the_folded_one_and_is_compiled_once(tmp_path):
-    error, told = run(tmp_path)
+    error, told = run(TRAINING, tmp_path)
     assert told == []
     # another order of the sums, so not the same bits
     assert 0 < error < 1e-4
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_images_equal_the_folded_ones_and_are_compiled_once_for_all_batches(tmp_path):
+    error, told = run(RENDERING, tmp_path)
+    assert told == []
+    assert 0 < error < 1e-5
+
+
 def test_without_a_compiler_the_field_is_evaluated_folded_and_that_is_said_once(tmp_path):
-    error, told = run(tmp_path, CXX="/no/such/compiler", PATH=str(tmp_path))
+    error, told = run(TRAINING, tmp_path, CXX="/no/such/compiler", PATH=str(tmp_path))
     assert error == 0
     assert len(told) == 1 and "is not compiled but runs as folded" in told[0]
     assert "install a C++ compiler (g++) or set training.kernel: folded" in told[0]

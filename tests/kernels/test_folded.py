@@ -5,18 +5,18 @@ from pigan.kernels.choose import EXACT, Numerics, field_of
 from pigan.kernels.folded import CPU_TILE, fold
 from pigan.models.generator import Generator
 
-POINTS = CPU_TILE + 300
+POINTS, TILED = 1324, CPU_TILE + 300
 BF16 = Numerics("folded", torch.bfloat16)
 
 
-def paper_inputs(model, images=2):
+def paper_inputs(model, images=2, count=POINTS):
     random = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         generator = Generator(model)
     z = torch.randn((images, model.z_dim), generator=random)
-    points = (torch.rand((images, POINTS, 3), generator=random) - 0.5) * 0.24
-    directions = torch.nn.functional.normalize(torch.randn((images, POINTS, 3), generator=random), dim=-1)
+    points = (torch.rand((images, count, 3), generator=random) - 0.5) * 0.24
+    directions = torch.nn.functional.normalize(torch.randn((images, count, 3), generator=random), dim=-1)
     return generator, z, points, directions
 
 
@@ -51,7 +51,7 @@ def test_folded_field_equals_the_float64_reference(paper_model, numerics, output
 
 
 def test_inference_in_tiles_is_as_exact_and_keeps_no_graph(paper_model):
-    generator, z, points, directions = paper_inputs(paper_model)
+    generator, z, points, directions = paper_inputs(paper_model, count=TILED)
     _, rgb64, density64 = reference(generator, z, points, directions)
     with torch.no_grad():
         rgb, density = field_of(generator, generator.mapping(z))(points, directions)
@@ -99,7 +99,7 @@ def test_locked_views_show_one_colour_from_everywhere(tiny_params, kind):
 @pytest.mark.parametrize("kind", ["concat-relu", "sincos-concat", "embedding-siren"])
 def test_ablation_fields_in_16_bits_and_in_tiles(paper_model, kind):
     changes = {"field": kind, "hidden": 32, "layers": 3, "features": 16, "embedding_side": 6}
-    generator, z, points, directions = paper_inputs(paper_model.model_copy(update=changes))
+    generator, z, points, directions = paper_inputs(paper_model.model_copy(update=changes), count=TILED)
     _, rgb64, density64 = reference(generator, z, points, directions)
     for numerics, most in ((EXACT, 1e-5), (BF16, 0.1)):
         with torch.no_grad():
