@@ -42,11 +42,14 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return DTYPES[precision]
 
 
-def choose_numerics(kernel: Kernel, precision: Precision, model: Model, device: torch.device) -> Numerics:
+def choose_numerics(
+    kernel: Kernel, precision: Precision, model: Model, device: torch.device, few: bool = False
+) -> Numerics:
     """The path that `kernel` and `precision` of the params mean for this model on this device.
 
     auto takes the Triton kernels for 16-bit sine fields on a GPU that can run them, else the folded path. Ablation
-    fields whose layers are not a sine each have no Triton kernel and are evaluated folded.
+    fields whose layers are not a sine each have no Triton kernel and are evaluated folded. `few`: only a few images
+    are wanted, which are there before anything would be compiled.
 
     Raises:
         PiganError: a path that was asked for by name and cannot be had here.
@@ -59,6 +62,8 @@ def choose_numerics(kernel: Kernel, precision: Precision, model: Model, device: 
         if kernel == "triton" and reason is not None:
             raise PiganError(f"training.kernel triton: {reason}; use auto or folded")
         return Numerics("triton" if reason is None and (kernel == "triton" or dtype.itemsize == 2) else "folded", dtype)
+    if kernel == "compiled" and few:
+        kernel = "folded"
     # as the paper writes it there is nothing to keep out of 16 bits
     return Numerics(kernel, torch.float32 if kernel == "plain" else dtype)
 

@@ -155,7 +155,7 @@ def render_inverted(generator: Generator, code: Float[Tensor, "view code"], rays
     """Image and depth of the objects that `code` describes along all pixels' rays, without randomness."""
     model, camera = params.model, params.camera
     sampling = ray_settings(model, camera, model.eval_background, _samples(params))
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
     images, depths = [], []
     for some, seen in _seen(generator, code, rays, sampling, numerics):
         picture = as_images(seen.colour)

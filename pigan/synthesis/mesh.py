@@ -100,7 +100,7 @@ def mesh_of(
         PiganError: too many faces.
     """
     model = params.model
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
     field, camera = field_of(generator, code, numerics), params.camera
     samples = model.samples * params.generate.samples_multiplier
     level = outline_level(field, model, camera, samples, code.device) if settings.level is None else settings.level

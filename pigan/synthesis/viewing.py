@@ -98,7 +98,7 @@ def look(
     """
     camera, model, device = params.camera, params.model, code.device
     own = model.samples * params.generate.samples_multiplier
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few=True)
     views = []
     for row in range(len(code)):
         cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])

@@ -57,6 +57,13 @@ def test_kernel_that_was_asked_for_by_name_is_never_replaced_silently(tiny_param
         choose_numerics("triton", "bf16", tiny_params.model, CPU)
 
 
+def test_few_images_are_not_worth_compiling_for(tiny_params):
+    model = tiny_params.model
+    assert choose_numerics("compiled", "bf16", model, CPU) == Numerics("compiled", torch.bfloat16)
+    assert choose_numerics("compiled", "bf16", model, CPU, few=True) == Numerics("folded", torch.bfloat16)
+    assert choose_numerics("plain", "fp32", model, CPU, few=True) == Numerics("plain", torch.float32)
+
+
 def test_plain_evaluation_is_never_in_16_bits(tiny_params):
     assert choose_numerics("plain", "bf16", tiny_params.model, CPU) == Numerics("plain", torch.float32)
 

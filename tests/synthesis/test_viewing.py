@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pigan import config
+from pigan.kernels import choose
 from pigan.models.generator import Generator
 from pigan.synthesis import viewing
 from pigan.synthesis.viewing import camera_at, look, orbit_cameras
@@ -33,6 +34,24 @@ def test_tiles_change_nothing(
     monkeypatch.setattr(viewing, "SAMPLES_A_TILE", 37 * tiny_params.model.samples)
     for one, other in zip(whole, look(generator, code, cameras, 16, tiny_params), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0, equal_nan=True)
+
+
+def test_a_picture_of_a_model_that_was_trained_compiled_is_there_at_once(
+    generator: Generator, tiny_params: config.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        raise AssertionError("compiled for one picture")
+
+    monkeypatch.setattr(choose, "_compiled_evaluate", refused)
+    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    compiled = tiny_params.model_copy(
+        update={"training": tiny_params.training.model_copy(update={"kernel": "compiled"})}
+    )
+    camera = orbit_cameras(torch.tensor([1.2]), torch.tensor([1.3]), tiny_params.camera.fov, 1.0)
+    shown = [look(generator, code, camera, 8, params).colour for params in (compiled, tiny_params)]
+    assert torch.equal(*shown)
+    with pytest.raises(AssertionError, match="compiled for one picture"):
+        render_views(generator, code, torch.tensor([1.2]), torch.tensor([1.3]), 8, compiled)
 
 
 def test_a_camera_of_four_things_is_the_same_camera() -> None:
