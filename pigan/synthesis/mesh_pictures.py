@@ -64,7 +64,8 @@ def two_sides(
     camera = params.camera
     yaw = torch.tensor(sides(camera), device=code.device)
     pitch = torch.full_like(yaw, usual_pitch(camera))
-    generated = render_views(generator, code.expand(2, -1), yaw, pitch, params.generate.picture_pixels, params).images
+    side = params.generate.picture_pixels
+    generated = render_views(generator, code.expand(2, -1), yaw, pitch, side, params, few=True).images
     poses = look_at_origin(yaw, pitch, camera.radius).cpu()
     tiles = []
     for image, pose in zip(generated, poses, strict=True):

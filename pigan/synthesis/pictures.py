@@ -71,7 +71,7 @@ def sample_sheet(
     code = draw_codes(generator, count, params.generate.sheet_truncation, params, device, "sheet")
     random = generator_for(device, params.generate.seed, "sheet poses")
     yaw, pitch = poses_of(camera, count, random)
-    views = render_views(generator, code, yaw, pitch, resolution, params, label)
+    views = render_views(generator, code, yaw, pitch, resolution, params, label, few=True)
     save_image(path, grid(views.images, columns), enlargement(resolution))
 
 
@@ -110,7 +110,7 @@ def write_pictures(generator: Generator, params: Params, out: Path) -> None:
 
     code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, device, "strip")
     angles = _angles([front] * len(code), device), _angles([pitch] * len(code), device)
-    views = render_views(generator, code, *angles, side, params)
+    views = render_views(generator, code, *angles, side, params, few=True)
     rays = pixel_directions(side, camera.fov, camera.align_corners).numpy()
     rows = (views.images, depth_colours(views.depth), normal_colours(views.depth, rays))
     sheet, ends = grid(np.concatenate(rows), DEPTH_LATENTS), depth_ends(views.depth)
@@ -196,7 +196,8 @@ def _images(
     params: Params,
 ) -> UInt8[np.ndarray, "view side side 3"]:
     """Images of objects from given yaws and pitches (radians)."""
-    return render_views(generator, code, _angles(yaws, code.device), _angles(pitches, code.device), side, params).images
+    angles = _angles(yaws, code.device), _angles(pitches, code.device)
+    return render_views(generator, code, *angles, side, params, few=True).images
 
 
 def _angles(values: list[float], device: torch.device) -> Float[Tensor, "view"]:

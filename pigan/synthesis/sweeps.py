@@ -54,7 +54,7 @@ def _write(
     flat = codes.flatten(0, 1)
     yaw = torch.full((len(flat),), front_yaw(params.camera), device=flat.device)
     pitch = torch.full_like(yaw, usual_pitch(params.camera))
-    views = render_views(generator, flat, yaw, pitch, side, params)
+    views = render_views(generator, flat, yaw, pitch, side, params, few=True)
     scale = enlargement(side)
     save_image(stem.with_suffix(".jpg"), _stacked(views.images, tiles), scale)
     write_json(stem.with_suffix(".json"), {"places": list(places), "tile": side * scale, "tiles": tiles})

@@ -53,8 +53,11 @@ def render_views(
     params: Params,
     label: str | None = None,
     devices: Sequence[torch.device] = (),
+    few: bool = False,
 ) -> Views:
     """Views of the objects that `code` describes, without randomness; `label` shows progress under that name.
+
+    `few`: of some pictures to look at, for which nothing is compiled.
 
     Batches of views go round `devices`, by default the one that `code` is on; alike devices make the same bits.
     """
@@ -65,7 +68,7 @@ def render_views(
 
     def render(place: int, some: slice) -> Views:
         angles = yaw[some].to(places[place]), pitch[some].to(places[place])
-        return _render_batch(generators[place], code[some].to(places[place]), *angles, resolution, params)
+        return _render_batch(generators[place], code[some].to(places[place]), *angles, resolution, params, few)
 
     parts: list[Views] = []
     with Progress(len(code) if label else 0, label or "", "img") as progress:
@@ -84,10 +87,11 @@ def _render_batch(
     pitch: Float[Tensor, "view"],
     resolution: int,
     params: Params,
+    few: bool,
 ) -> Views:
     camera, model, device = params.camera, params.model, code.device
     settings = ray_settings(model, camera, model.eval_background, model.samples * params.generate.samples_multiplier)
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device)
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few)
     still = no_randomness(len(code), resolution**2, settings, device)
     seen = render_images(field_of(generator, code, numerics), yaw, pitch, resolution, camera, settings, still)
     # the background's share counts as opaque with `last`

@@ -66,9 +66,9 @@ def test_clone_pulls_adopts_and_still_notices_changes(recorded: Tree, make_tree:
 
 
 def test_record_refuses_what_is_not_up_to_date(recorded: Tree) -> None:
-    recorded.edit("steps: 650", "steps: 651")
+    recorded.edit("steps: 1300", "steps: 1301")
     assert "run make report first" in recorded.make("record", fails=True)
-    recorded.edit("steps: 651", "steps: 650")
+    recorded.edit("steps: 1301", "steps: 1300")
 
 
 def test_one_engine_at_a_time(recorded: Tree) -> None:
@@ -94,12 +94,12 @@ def test_plots_page_needs_no_network(repeated: Tree) -> None:
 
 
 def test_snakemake_takes_over_what_dvc_made_and_still_notices_changes(repeated: Tree) -> None:
-    repeated.edit("steps: 650", "steps: 651")
+    repeated.edit("steps: 1300", "steps: 1301")
     # Snakemake has no record of the params these files were made with: it must not call them new
     assert "run make repro instead" in repeated.make("report", fails=True)
-    repeated.edit("steps: 651", "steps: 650")
+    repeated.edit("steps: 1301", "steps: 1300")
     assert "taken over" in repeated.make("report")
     assert not repeated.calls()
     assert CLEAN in repeated.dvc("status")
-    repeated.edit("steps: 650", "steps: 651")
+    repeated.edit("steps: 1300", "steps: 1301")
     assert "train_r32" in repeated.snakemake("--dry-run", "report")
