@@ -208,7 +208,8 @@ def write_metrics(params: Params, path: Path, arm: str, seed: int) -> None:
     protocol: dict[str, Any] = {"extractor": names[0], "protocol": "clean", "resolution": 32, "filter": "lanczos"}
     protocol["extractors"] = {name: {"weights_sha256": f"{number}b" * 32} for number, name in enumerate(names)}
     protocol |= {"real_images": 1024, "fake_images": 512, "truncation": 1.0, "weights": "ema", "half_samples": 50}
-    protocol |= {"seed": 0, "kid_subsets": 50, "kid_subset_size": 256, "neighbours": 3, "dataset_sha256": "cd" * 32}
+    protocol |= {"seed": 0, "kid_subsets": 50, "kid_subset_size": 256, "neighbours": 3}
+    protocol |= {"dataset_sha256": "cd" * 32, "depth_sha256": "dc" * 32}
     camera = params.camera.model_dump()
     protocol["sampling"] = {"weights": "ema", "truncation": 1.0, "camera": camera, "background": "white", "samples": 8}
     protocol |= {"checkpoint_sha256": f"{len(arm):02x}{seed:02x}" * 16, "torch": "2.15.0", "device": "cpu"}
@@ -339,7 +340,8 @@ def demo_params(changes: dict[str, Any]) -> Params:
     text = (files("pigan") / "presets" / "demo.yaml").read_text(encoding="utf-8")
     values = YAML(typ="safe", pure=True).load(text)
     # numbers that the tests add up, whatever the demo itself trains
-    values["curriculum"]["stages"]["r16"]["steps"], values["curriculum"]["stages"]["r32"]["steps"] = 900, 500
+    values["curriculum"]["stages"]["r16"] |= {"steps": 900, "batch_size": 16}
+    values["curriculum"]["stages"]["r32"] |= {"steps": 500, "batch_size": 8}
     values["seeds"] = [0]
     values["arms"] = {
         "baseline": {},

@@ -83,6 +83,24 @@ def test_what_was_measured_otherwise_is_told_and_left_out(
         assert found.apart.startswith("Its FID, FID at infinity, KID, precision, recall,")
 
 
+def test_the_same_renderings_with_other_last_bits_are_the_same_images(shown: Callable[..., Beside]) -> None:
+    """Same depth, same floor of FID: another digest of the images is rounding; another depth or floor is not."""
+    floor, other = "fid_real_efficientnet_lite0", {"dataset_sha256": "ef" * 32}
+    own = shown()
+    assert own.apart == "" and FID in keys(own)
+    rounded = shown(other)
+    assert keys(rounded) == keys(own)
+    assert rounded.apart == (
+        "Its real images differ from these by roundings alone: depth and floor of FID are the same."
+    )
+    for apart in (
+        shown(other | {"depth_sha256": "ef" * 32}),
+        shown(other, **{floor: 9.0}),
+        shown(other, **{floor: None}),
+    ):
+        assert keys(apart) == [] and "measured otherwise. These differ: Dataset, SHA-256" in apart.apart
+
+
 def test_a_metric_that_it_lacks_has_no_row(shown: Callable[..., Beside]) -> None:
     assert "depth_rmse" not in keys(shown(depth_rmse=None))
 

@@ -179,7 +179,9 @@ def rim(spec: CarSpec, axle_x: float) -> Paint:
         layers = _Layers(points.shape[1], (0.012, 0.012, 0.013), 0.03)
         across, up = points[0] - axle_x, points[1] - spec.wheel_radius
         radius = np.hypot(across, up) / (spec.wheel_radius * spec.rim_share)
-        phase = np.arctan2(up, across) * spec.spokes / (2 * np.pi)
+        # in float64, as the display's colours are
+        angle = np.arctan2(up, across, dtype=np.float64).astype(np.float32)
+        phase = angle * np.float32(spec.spokes / (2 * np.pi))
         offset = np.abs(phase - np.round(phase)) * (2 * np.pi / spec.spokes)
         spoke = offset * radius < 0.62 / spec.spokes + 0.05
         layers.over((radius > 0.84) | spoke | (radius < 0.24), spec.rim_paint, 0.18)

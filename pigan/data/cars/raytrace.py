@@ -137,7 +137,8 @@ def _colours(
             normals = normals_at(body, points) * np.float32(-1 if surface else 1)
             view = -rays / np.sqrt((rays * rays).sum(0))
             light = shade(points, normals, view, body.paint(points, normals))
-            colour[:, rows, columns] = np.clip(light, 0, 1) ** np.float32(1 / GAMMA)
+            # in float64, whose last bit is the processor's own: rounded to float32 all processors have the same
+            colour[:, rows, columns] = np.power(np.clip(light, 0, 1), 1 / GAMMA, dtype=np.float64)
     return colour
 
 
@@ -157,13 +158,19 @@ def shade(
     diffuse = sun * SUN_COLOUR + above * SKY_COLOUR + (1 - above) * open_floor * FLOOR_COLOUR
     facing = np.clip((normals * view).sum(0), 0, 1)
     bounce = 2 * facing * normals - view
-    fresnel = material.mirror + (1 - material.mirror) * (1 - facing) ** 5 * np.float32(0.7)
+    fresnel = material.mirror + (1 - material.mirror) * _fifth_power(1 - facing) * np.float32(0.7)
     mirrored = _studio(bounce, open_floor)
-    shine = np.minimum(material.mirror * 12, 1) * np.maximum((bounce * SUN[:, None]).sum(0), 0) ** 40
+    glare = _fifth_power(np.maximum((bounce * SUN[:, None]).sum(0), 0))
+    shine = np.minimum(material.mirror * 12, 1) * np.square(np.square(np.square(glare)))
     light: NDArray[np.float32] = (
         material.albedo * diffuse * (1 - fresnel) + fresnel * mirrored + np.float32(0.5) * shine
     )
     return light
+
+
+def _fifth_power(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By products, which every processor rounds alike."""
+    return np.square(np.square(x)) * x
 
 
 def _studio(directions: NDArray[np.float32], open_floor: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,3 +101,41 @@ def test_every_style_is_drawn_and_cars_differ() -> None:
     assert {spec.style for spec in specs} == set(STYLES)
     assert len({(spec.length, spec.paint) for spec in specs}) == 300
     assert specs[7] == sample_spec(np.random.default_rng([0, 7]))
+
+
+# colours before they are rounded to 8 bits, where a difference in a last bit seldom shows
+COLOURS = """
+import hashlib
+import numpy as np
+import torch
+from pigan.data.cars import raytrace
+from pigan.data.cars.shape import sample_car
+from pigan.rendering.cameras import look_at_origin
+
+cam2world = look_at_origin(torch.tensor([1.0]), torch.tensor([0.9]), 1.0)[0].double().numpy()
+seen = hashlib.sha256()
+for seed in range(3):
+    scene = sample_car(np.random.default_rng(seed), 0.24)
+    rays, origin = raytrace.pixel_directions(cam2world, 0.5, 64), raytrace._origin(scene, cam2world)
+    colours = raytrace._colours(scene, origin, rays, *raytrace.trace(scene.solids, origin, rays, cam2world, 0.5))
+    assert colours.dtype == np.float32 and colours.std() > 0.05
+    seen.update(colours.tobytes())
+print(seen.hexdigest())
+"""
+
+
+def test_processors_with_and_without_avx512_render_the_same_bits() -> None:
+    from numpy._core._multiarray_umath import __cpu_features__ as features
+
+    wide = [name for name, there in features.items() if there and ("AVX512" in name or name == "X86_V4")]
+    if not wide:
+        pytest.skip("no AVX-512 here, which could be left unused")
+    seen = set()
+    for unused in ("", " ".join(wide)):
+        environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": unused}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", COLOURS], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        seen.add(done.stdout)
+    assert len(seen) == 1
