@@ -73,4 +73,5 @@ def test_memory_beyond_the_limit_is_told(tiny_params):
 def test_networks_are_measured_for_real(tiny_params):
     rows = estimates(CPU, True, {"tiny": tiny_params})
     assert [row.stage for row in rows] == ["r8", "r16"]
-    assert rows[0].images_per_second > rows[1].images_per_second > 0.1
+    # not which is faster: something else may have the processor meanwhile
+    assert all(0.1 < row.images_per_second < 1e6 for row in rows)

@@ -58,7 +58,11 @@ def test_weights_are_sealed_finite_and_16_bit(name: str) -> None:
 def test_the_preset_of_its_name_is_what_it_was_trained_with(name: str) -> None:
     trained, preset = params_of(find_checkpoint(Path(name))), config.parse(presets.values(name))
     kept = {"dataset", "camera", "model", "curriculum", "training", "generate", "evaluate", "seeds"}
-    assert trained.model_dump(include=kept) == preset.model_dump(include=kept)
+    values = [params.model_dump(include=kept) for params in (trained, preset)]
+    for own in values:
+        # how it was computed, not what
+        del own["training"]["kernel"]
+    assert values[0] == values[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
