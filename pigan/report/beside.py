@@ -81,7 +81,8 @@ def _rows(
     theirs = merged_protocols([without_own(protocol)])
     told = []
     if theirs.get(IMAGES) != ours.get(IMAGES) and _same_but_for_rounding(collected, numbers, ours, theirs):
-        theirs[IMAGES] = ours[IMAGES]
+        # what only one states is no obstacle
+        theirs.pop(IMAGES, None)
         told.append("Its real images differ from these by roundings alone: depth and floor of FID are the same.")
     shown, hidden = [], []
     fields: dict[str, None] = {}
