@@ -1,6 +1,7 @@
 """Links of Markdown files that work on a code host and in the site alike; pages that mirror files outside of docs/.
 
-A link out of docs/ goes to the page that mirrors its file, if there is one; else only its words are left.
+A link out of docs/ goes to the page that mirrors its file, if there is one; else only its words are left. A picture is
+a link too.
 """
 
 import os
@@ -18,7 +19,7 @@ MIRRORS = {
     "project/security": "SECURITY.md",
     "project/results": "benchmarks/RESULTS.md",
 }
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -26,7 +27,7 @@ def translated(text: str, file: Path, page: Path) -> str:
     """The text of `file` with its relative links as they must be on `page`, both absolute paths."""
 
     def link(match: re.Match[str]) -> str:
-        words, target, anchor = match[1], match[2], match[3] or ""
+        mark, words, target, anchor = match[1], match[2], match[3], match[4] or ""
         if re.match(r"[a-z]+:", target):
             return match[0]
         there = (file.parent / target).resolve()
@@ -35,7 +36,7 @@ def translated(text: str, file: Path, page: Path) -> str:
                 there = DOCS / f"{mirror}.md"
         if not there.is_relative_to(DOCS):
             return words
-        return f"[{words}]({os.path.relpath(there, page.parent)}{anchor})"
+        return f"{mark}[{words}]({os.path.relpath(there, page.parent)}{anchor})"
 
     parts = CODE.split(text)
     return "".join(part if part.startswith("```") else LINK.sub(link, part) for part in parts)

@@ -64,6 +64,7 @@ def test_every_guide_is_linked_from_the_first_page() -> None:
     ("written", "shown"),
     [
         ("[a](docs/speed.md#measure)", "[a](../speed.md#measure)"),
+        ("![a](docs/gallery/mesh.png)", "![a](../gallery/mesh.png)"),
         ("[a](CONTRIBUTING.md)", "[a](contributing.md)"),
         ("[a](workflow/Snakefile)", "a"),
         ("[a](https://example.org/x.md)", "[a](https://example.org/x.md)"),
@@ -72,6 +73,14 @@ def test_every_guide_is_linked_from_the_first_page() -> None:
 )
 def test_mirrored_pages_have_links_of_their_own(written: str, shown: str) -> None:
     assert links.translated(written, ROOT / "README.md", DOCS / "project" / "readme.md") == shown
+
+
+@pytest.mark.parametrize("page", links.MIRRORS)
+def test_links_of_mirrored_pages_lead_somewhere(page: str) -> None:
+    there = DOCS / f"{page}.md"
+    file = ROOT / links.MIRRORS[page]
+    for target in LINK.findall(links.translated(file.read_text(encoding="utf-8"), file, there)):
+        assert re.match(r"[a-z]+:|#", target) or (there.parent / target.partition("#")[0]).exists(), target
 
 
 def test_mirrored_files_exist() -> None:
