@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.box.box import Box
 from benchmarks.box.experiment import params_of_box, reached_params
 from benchmarks.box.gather import gather
 from benchmarks.box.state import pack
-from benchmarks.gpu_run import Box, main
+from benchmarks.gpu_run import main
 from pigan.errors import PiganError
 from pigan.synthesis.trained import load_model
 
