@@ -128,7 +128,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
 
     def distance(render: Callable[[Generator, Draws], Tensor]) -> float:
         one = _draws(params, settings, images, side, device).part(slice(1))
-        return float((render(_solid_generator(params, device), one) - truth()).abs().max())
+        return float((render(_solid_generator(params, device), one) - truth()).norm() / truth().norm())
 
     def error(way: Way) -> float:
         numerics = numerics_of(way, model, device)
@@ -157,7 +157,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
             )
             for way in ways
         ],
-        error_of="largest difference of a colour in -1..1",
+        error_of=f"colours of an image of {side} px, relative L2",
     )
 
 

@@ -6,6 +6,7 @@ After a model was replaced or added: python tests/synthesis/test_released.py
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from pigan import cli, config, presets
 from pigan.errors import PiganError
+from pigan.kernels.choose import Numerics
 from pigan.released import WEIGHTS
 from pigan.synthesis.released import METRICS, TRAINING, released_folder, released_names, released_training
 from pigan.synthesis.trained import find_checkpoint, load_model, params_of
@@ -71,6 +73,23 @@ def test_it_shows_what_it_showed_when_it_was_released(name: str) -> None:
     # objects, not a background: then the tolerance sees another object
     assert expected.std() > 0.05 and np.abs(expected[0] - expected[1]).max() > 20 * TOLERANCE
     np.testing.assert_allclose(rendered(name), expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_paths_of_every_precision_show_the_same_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(name)
+
+    def shown(*numerics: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        monkeypatch.setattr("pigan.synthesis.viewing.choose_numerics", lambda *_, **__: Numerics(*numerics))
+        return model.render(model.latents([0, 1, 2, 3]), model.cameras(), 32)
+
+    colour, depth = shown("plain", torch.float32)
+    # in decibels; 54 is half a count of a PNG
+    for dtype, least in ((torch.float32, 80), (torch.float16, 55), (torch.bfloat16, 45)):
+        colour_here, depth_here = shown("folded", dtype)
+        assert -10 * (colour_here - colour).square().mean().log10() > least
+        assert (depth_here.isnan() != depth.isnan()).float().mean() < 2e-3
+        assert (depth_here - depth).nanmean().abs() < 1e-4
 
 
 @pytest.mark.parametrize("name", NAMES)
