@@ -1,6 +1,7 @@
 """Who may talk to the viewer: only a browser of this machine that was given the token."""
 
 import hmac
+import secrets
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -32,7 +33,8 @@ class Guard:
     """Answers 403 to every request that lacks the token or comes by another name or from another site.
 
     The token arrives once in the query of `/`, goes into a cookie that scripts and other sites have no use of, and
-    leaves the address. Names of this machine are fixed, so that no other site's name can be pointed at it.
+    leaves the address. Names of this machine are fixed, so that no other site's name can be pointed at it. A ticket
+    in the place of the token is taken once, so that who reads it on a browser's command line comes too late.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
@@ -40,6 +42,13 @@ class Guard:
         self.hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
         # cookies of one host are seen on all its ports
         self.cookie = f"pigan_view_{port}"
+        self.tickets: set[str] = set()
+
+    def ticket(self) -> str:
+        """What opens the page once."""
+        ticket = secrets.token_urlsafe(32)
+        self.tickets.add(ticket)
+        return ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on, welcomes or refuses."""
@@ -52,7 +61,7 @@ class Guard:
         at_home = host in self.hosts and origin in (None, f"http://{host}")
         if at_home and self._known(_cookie(headers, self.cookie)):
             await self.app(scope, receive, _with_headers(send, host))
-        elif at_home and scope["type"] == "http" and scope["path"] == "/" and self._known(_asked(scope)):
+        elif at_home and scope["type"] == "http" and scope["path"] == "/" and self._invited(_asked(scope)):
             welcome = HTMLResponse(WELCOME, headers={"cache-control": "no-store"})
             welcome.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
             await welcome(scope, receive, _with_headers(send, host))
@@ -62,6 +71,12 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await PlainTextResponse(REFUSAL, 403)(scope, receive, _with_headers(send, self.hosts[0]))
+
+    def _invited(self, given: str) -> bool:
+        if given in self.tickets:
+            self.tickets.remove(given)
+            return True
+        return self._known(given)
 
     def _known(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())

@@ -69,18 +69,19 @@ def serve(model: TrainedModel, name: str, port: int, open_browser: bool) -> None
         # NiceGUI looks at all objects there are, and PyTorch has one that does not like it
         warnings.filterwarnings("ignore", "`torch.distributed.reduce_op`", FutureWarning)
         token, own_port = secrets.token_urlsafe(32), listener.getsockname()[1]
+        app = make_app(lanes, name, token, own_port)
         config = uvicorn.Config(
-            make_app(lanes, name, token, own_port),
+            app,
             log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        address = f"http://{ADDRESS}:{own_port}/?token={token}"
-        print(f"{address}\nshows {name}, on this machine only; Ctrl+C ends it", flush=True)
+        page = f"http://{ADDRESS}:{own_port}/?token="
+        print(f"{page}{token}\nshows {name}, on this machine only; Ctrl+C ends it", flush=True)
         if open_browser:
             # a browser in the terminal would not return
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(page + app.ticket(),), daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run([listener])

@@ -101,6 +101,14 @@ def test_camera_file_that_is_nested_without_end_is_one_line(text: str, tmp_path:
         load_json(tmp_path / "a.json")
 
 
+def test_json_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("pigan.data.posed.checks.LARGEST_JSON_BYTES", 1 << 20)
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate((1 << 20) + 1)
+    with pytest.raises(PiganError, match=r"a\.json: cannot be read as JSON \(larger than 1 MiB\)"):
+        load_json(tmp_path / "a.json")
+
+
 def test_gltf_picture_that_is_a_picture_is_taken() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4)).save(buffer, "PNG")

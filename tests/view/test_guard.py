@@ -60,6 +60,19 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address() -> None:
     assert inside.status_code == 200 and inside.text == "inside"
 
 
+def test_a_ticket_opens_the_page_once() -> None:
+    ticket, other = GUARD.ticket(), GUARD.ticket()
+    # elsewhere it is not used up
+    assert ask(f"/anything?token={ticket}").status_code == 403
+    assert ask(f"/?token={ticket}", host="evil.example").status_code == 403
+    welcome = ask(f"/?token={ticket}")
+    cookie = welcome.headers["set-cookie"].split(";")[0]
+    assert welcome.status_code == 200 and ask("/", cookie=cookie).text == "inside"
+    assert ask(f"/?token={ticket}").status_code == 403
+    assert ask("/", cookie=f"pigan_view_{PORT}={other}").status_code == 403
+    assert ask(f"/?token={other}").status_code == 200
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize(
     ("path", "headers"),

@@ -14,6 +14,8 @@ from PIL import Image
 from pigan.errors import PiganError
 
 LARGEST_BYTES = 1 << 30
+# a million cameras
+LARGEST_JSON_BYTES = 1 << 29
 
 
 @contextlib.contextmanager
@@ -30,9 +32,11 @@ def load_json(path: Path) -> Any:
     """What a camera file holds.
 
     Raises:
-        PiganError: it cannot be read, or is no JSON.
+        PiganError: it cannot be read, is too large, or is no JSON.
     """
     try:
+        if path.stat().st_size > LARGEST_JSON_BYTES:
+            raise ValueError(f"larger than {LARGEST_JSON_BYTES >> 20} MiB")
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PiganError(f"{path}: cannot be read as JSON ({error}); write it again") from None
