@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64
-from scipy.stats import t
+from scipy.special import stdtrit
 
 Interval = tuple[float, float]
 
@@ -65,5 +65,5 @@ def mean_of(values: Float[np.ndarray, "n"]) -> Estimate | None:
     value = float(finite.mean())
     if len(finite) == 1:
         return Estimate(value, None)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite)))
+    half = float(stdtrit(len(finite) - 1, (1 + CONFIDENCE) / 2) * finite.std(ddof=1) / math.sqrt(len(finite)))
     return Estimate(value, (value - half, value + half))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from pigan.report.comparison.protocols import obstacles, protocol_of
 from pigan.report.metrics import EXTRACTOR_NAMES, SURFACE_METRICS, Metric, image_metrics, shape_metrics
@@ -90,7 +90,7 @@ def difference(first: Sequence[RunSummary], other: Sequence[RunSummary], key: st
     parts = [float(side.var(ddof=1)) / len(side) for side in (ours, theirs)]
     spent = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (ours, theirs), strict=True))
     freedom = sum(parts) ** 2 / spent if spent else 1.0
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(sum(parts))
+    half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(parts))
     return Difference(mean, mean - half, mean + half)
 
 
