@@ -5,6 +5,7 @@ Fields without a mapping network have the latent itself as their code.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -33,14 +34,19 @@ def first_layer_init_(linear: nn.Linear) -> None:
     nn.init.uniform_(linear.weight, -1 / linear.in_features, 1 / linear.in_features)
 
 
-class FilmSirenField(nn.Module):
-    """Sine layers whose frequency and phase come from the mapping network.
+class ModulatedField(nn.Module):
+    """Layers that a mapping network's code modulates: x_{i+1} = activation(scale_i * (W_i x_i + b_i) + shift_i).
 
-    x_{i+1} = sin(gamma_i * (W_i x_i + b_i) + p_i) with gamma = 15 f + 30, for `layers` layers and one more that
-    also sees the view direction and gives the colour. The code of an image holds f, then p, layer by layer.
+    There are `layers` of them, whose features give the density, and one more that also sees the view direction and
+    gives the colour. The code of an image holds what makes the scales, layer by layer, then the shifts.
     """
 
-    def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int = 3) -> None:
+    activation: Callable[[Tensor], Tensor]
+    # scale = slope * code + middle
+    slope: float
+    middle: float
+
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int) -> None:
         super().__init__()
         self.hidden, self.coordinate_scale = hidden, coordinate_scale
         widths = [in_features] + [hidden] * layers
@@ -48,9 +54,6 @@ class FilmSirenField(nn.Module):
         self.density_head = nn.Linear(hidden, 1)
         self.colour_layer = nn.Linear(3 + hidden, hidden)
         self.colour_head = nn.Linear(hidden, 3)
-        for linear in [*self.modulated_linears()[1:], self.density_head, self.colour_head]:
-            sine_init_(linear)
-        first_layer_init_(self.modulated_linears()[0])
 
     @property
     def code_size(self) -> int:
@@ -58,35 +61,60 @@ class FilmSirenField(nn.Module):
         return 2 * (len(self.layers) + 1) * self.hidden
 
     def modulated_linears(self) -> list[nn.Linear]:
-        """The linear maps inside the sines, in order; the last one is the colour layer."""
+        """The linear maps inside the activations, in order; the last one is the colour layer."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)] + [self.colour_layer]
 
     def modulation(
         self, code: Float[Tensor, "batch code"]
     ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
-        """gamma = 15 f + 30 and phase of every sine layer."""
-        frequencies, phases = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
-        return FREQUENCY_SCALE * frequencies + FREQUENCY_SHIFT, phases
+        """Scale and shift of every layer."""
+        scales, shifts = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
+        return self.slope * scales + self.middle, shifts
 
-    def inputs(self, points: Float[Tensor, "batch point inputs"]) -> Float[Tensor, "batch point inputs"]:
+    def inputs(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point inputs"]:
         """What the first layer sees of points."""
-        return points * self.coordinate_scale
+        raise NotImplementedError
 
     def forward(
         self,
-        points: Float[Tensor, "batch point inputs"],
+        points: Float[Tensor, "batch point 3"],
         directions: Float[Tensor, "batch point 3"],
         code: Float[Tensor, "batch code"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density, written as the paper writes it; `pigan.kernels` evaluates the same faster."""
-        gamma, phase = self.modulation(code)
-        x = self.inputs(points)
+        return self.of_inputs(self.inputs(points), directions, code)
+
+    def of_inputs(
+        self,
+        x: Float[Tensor, "batch point inputs"],
+        directions: Float[Tensor, "batch point 3"],
+        code: Float[Tensor, "batch code"],
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
+        """Colour and raw density from what the first layer sees."""
+        scale, shift = self.modulation(code)
         for i, layer in enumerate(self.layers):
-            x = torch.sin(gamma[:, i, None] * layer(x) + phase[:, i, None])
+            x = self.activation(scale[:, i, None] * layer(x) + shift[:, i, None])
         density = self.density_head(x).squeeze(-1)
         x = self.colour_layer(torch.cat((directions, x), dim=-1))
-        x = torch.sin(gamma[:, -1, None] * x + phase[:, -1, None])
+        x = self.activation(scale[:, -1, None] * x + shift[:, -1, None])
         return torch.sigmoid(self.colour_head(x)), density
+
+
+class FilmSirenField(ModulatedField):
+    """Sine layers whose frequency and phase come from the mapping network: gamma = 15 f + 30, and p."""
+
+    activation = staticmethod(torch.sin)
+    slope, middle = FREQUENCY_SCALE, FREQUENCY_SHIFT
+
+    def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int = 3) -> None:
+        super().__init__(hidden, layers, coordinate_scale, in_features)
+        for linear in [*self.modulated_linears()[1:], self.density_head, self.colour_head]:
+            sine_init_(linear)
+        first_layer_init_(self.modulated_linears()[0])
+
+    def inputs(self, points: Float[Tensor, "batch point inputs"]) -> Float[Tensor, "batch point inputs"]:
+        """Scaled positions."""
+        return points * self.coordinate_scale
 
 
 class EmbeddingSirenField(FilmSirenField):
@@ -125,66 +153,27 @@ class ConcatSirenField(nn.Module):
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density; every sine has frequency 30 and phase 0."""
         inputs = torch.cat((points * self.coordinate_scale, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
-        return self.siren(inputs, directions, code.new_zeros(code.shape[0], self.siren.code_size))
+        return self.siren.of_inputs(inputs, directions, code.new_zeros(code.shape[0], self.siren.code_size))
 
 
-class ReluField(nn.Module):
+class ReluField(ModulatedField):
     """Ablation: ReLU layers on positionally encoded points (as in NeRF), modulated by the same mapping network.
 
-    x_{i+1} = relu((1 + f_i) * (W_i x_i + b_i) + p_i) on [x, sin(2^k pi x), cos(2^k pi x)].
+    The scales are 1 + f, on [x, sin(2^k pi x), cos(2^k pi x)].
     """
 
+    activation = staticmethod(torch.relu)
+    slope = middle = 1.0
+
     def __init__(self, hidden: int, layers: int, coordinate_scale: float, in_features: int = ENCODED) -> None:
-        super().__init__()
-        self.hidden, self.coordinate_scale = hidden, coordinate_scale
-        widths = [in_features] + [hidden] * layers
-        self.layers = nn.ModuleList(nn.Linear(wide, hidden) for wide in widths[:-1])
-        self.density_head = nn.Linear(hidden, 1)
-        self.colour_layer = nn.Linear(3 + hidden, hidden)
-        self.colour_head = nn.Linear(hidden, 3)
+        super().__init__(hidden, layers, coordinate_scale, in_features)
         for linear in self.modulated_linears():
             nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
             nn.init.zeros_(linear.bias)
 
-    @property
-    def code_size(self) -> int:
-        """Numbers in one image's code."""
-        return 2 * (len(self.layers) + 1) * self.hidden
-
-    def modulated_linears(self) -> list[nn.Linear]:
-        """The linear maps inside the ReLUs, in order; the last one is the colour layer."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)] + [self.colour_layer]
-
-    def modulation(
-        self, code: Float[Tensor, "batch code"]
-    ) -> tuple[Float[Tensor, "batch layer hidden"], Float[Tensor, "batch layer hidden"]]:
-        """Scale (1 + f) and shift of every layer."""
-        scales, shifts = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
-        return 1 + scales, shifts
-
-    def forward(
-        self,
-        points: Float[Tensor, "batch point 3"],
-        directions: Float[Tensor, "batch point 3"],
-        code: Float[Tensor, "batch code"],
-    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
-        """Colour and raw density."""
-        return self.of_encoded(positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES), directions, code)
-
-    def of_encoded(
-        self,
-        x: Float[Tensor, "batch point inputs"],
-        directions: Float[Tensor, "batch point 3"],
-        code: Float[Tensor, "batch code"],
-    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
-        """Colour and raw density of points that are encoded already."""
-        scale, shift = self.modulation(code)
-        for i, layer in enumerate(self.layers):
-            x = torch.relu(scale[:, i, None] * layer(x) + shift[:, i, None])
-        density = self.density_head(x).squeeze(-1)
-        x = self.colour_layer(torch.cat((directions, x), dim=-1))
-        x = torch.relu(scale[:, -1, None] * x + shift[:, -1, None])
-        return torch.sigmoid(self.colour_head(x)), density
+    def inputs(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point inputs"]:
+        """Encoded, scaled positions."""
+        return positional_encoding(points * self.coordinate_scale, ENCODING_OCTAVES)
 
 
 class ConcatReluField(nn.Module):
@@ -202,9 +191,8 @@ class ConcatReluField(nn.Module):
         code: Float[Tensor, "batch z"],
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point"]]:
         """Colour and raw density; every scale is 1 and every shift 0."""
-        encoded = positional_encoding(points * self.relu.coordinate_scale, ENCODING_OCTAVES)
-        inputs = torch.cat((encoded, code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
-        return self.relu.of_encoded(inputs, directions, code.new_zeros(code.shape[0], self.relu.code_size))
+        inputs = torch.cat((self.relu.inputs(points), code[:, None].expand(-1, points.shape[1], -1)), dim=-1)
+        return self.relu.of_inputs(inputs, directions, code.new_zeros(code.shape[0], self.relu.code_size))
 
 
 def with_cube(

@@ -2,6 +2,7 @@
 
 import contextlib
 import encodings.cp437  # noqa: F401 (zipfile imports it late)
+import encodings.raw_unicode_escape  # noqa: F401 (so does pickletools, for one of its opcodes)
 import io
 import sys
 import zipfile
