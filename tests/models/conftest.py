@@ -1,8 +1,8 @@
 """Foreign files are opened where every deed of theirs is heard."""
 
 import contextlib
-import encodings.cp437  # noqa: F401 (zipfile imports it late)
-import encodings.raw_unicode_escape  # noqa: F401 (so does pickletools, for one of its opcodes)
+import encodings.cp437
+import encodings.raw_unicode_escape  # noqa: F401 (zipfile and pickletools import these late)
 import io
 import sys
 import zipfile
