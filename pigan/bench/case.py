@@ -1,12 +1,14 @@
 """One case of the benchmark: the plain reference and pigan's paths, measured together into rows of the table."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from pigan.bench.counting import Count, bound_of
-from pigan.bench.measure import ROUNDS, ROUNDS_QUICK, Make, interleaved, peak_of
+from pigan.bench.measure import ROUNDS, ROUNDS_QUICK, Make, Run, interleaved, peak_of
+from pigan.bench.subject import Way
 from pigan.progress import Progress
 from pigan.report.speed import Machine, Row, Times
 
@@ -26,6 +28,18 @@ class Side:
     count: Count | None = None
     compiles: bool = False
     """The first call builds code, which counts neither as time nor as memory."""
+
+
+def side_of(way: Way, make: Callable[[Way], Run], error: Callable[[Way], float], count: Count) -> Side:
+    """What `way` makes of the case's work."""
+    return Side(
+        path=way.name,
+        precision=way.precision,
+        make=functools.partial(make, way),
+        error=functools.partial(error, way),
+        count=count,
+        compiles=way.kernel == "compiled",
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.bench.case import Case, Side
+from pigan.bench.case import Case, Side, side_of
 from pigan.bench.counting import field_forward, field_training, points_of
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
@@ -90,17 +90,7 @@ def field_case(subject: Subject, ways: list[Way], device: torch.device) -> Case:
             error=lambda: distance(lambda generator, asked: _plain(generator, asked, half)),
             count=field_training(model, total, "plain", 2 if half else 4),
         ),
-        sides=[
-            Side(
-                path=way.name,
-                precision=way.precision,
-                make=functools.partial(ours, way),
-                error=functools.partial(error, way),
-                count=field_training(model, total, way.kernel, way.width),
-                compiles=way.kernel == "compiled",
-            )
-            for way in ways
-        ],
+        sides=[side_of(way, ours, error, field_training(model, total, way.kernel, way.width)) for way in ways],
         error_of=f"weight gradients, relative L2, {ERROR_IMAGES} × {ERROR_POINTS} points",
     )
 
@@ -147,14 +137,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
             count=field_forward(model, points, "plain", 2 if half else 4),
         ),
         sides=[
-            Side(
-                path=way.name,
-                precision=way.precision,
-                make=functools.partial(ours, way),
-                error=functools.partial(error, way),
-                count=field_forward(model, points, way.kernel, way.width, cached=not half),
-                compiles=way.kernel == "compiled",
-            )
+            side_of(way, ours, error, field_forward(model, points, way.kernel, way.width, cached=not half))
             for way in ways
         ],
         error_of=f"colours of an image of {side} px, relative L2",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.bench.case import Case, Side
+from pigan.bench.case import Case, Side, side_of
 from pigan.bench.counting import judging, step_count
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.plain_step import (
@@ -113,13 +113,11 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
             count=judging(config, z_dim, side, batch, "step", plain=True, width=2 if half else 4),
         ),
         sides=[
-            Side(
-                path=way.name,
-                precision=way.precision,
-                make=functools.partial(lambda way: ours(way)[1], way),
-                error=functools.partial(lambda way: _distance(gradient(ours, way), truth()), way),
-                count=judging(config, z_dim, side, batch, "step", plain=False, width=way.width),
-                compiles=way.kernel == "compiled",
+            side_of(
+                way,
+                lambda way: ours(way)[1],
+                lambda way: _distance(gradient(ours, way), truth()),
+                judging(config, z_dim, side, batch, "step", plain=False, width=way.width),
             )
             for way in ways
         ],
@@ -157,13 +155,11 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
             count=step_count(model, side, batch, "plain", 2 if half else 4),
         ),
         sides=[
-            Side(
-                path=way.name,
-                precision=way.precision,
-                make=functools.partial(step_run, with_way(params, way), side, batch, device, dense),
-                error=functools.partial(error, way),
-                count=step_count(model, side, batch, way.kernel, way.width, cached=not half),
-                compiles=way.kernel == "compiled",
+            side_of(
+                way,
+                lambda way: step_run(with_way(params, way), side, batch, device, dense),
+                error,
+                step_count(model, side, batch, way.kernel, way.width, cached=not half),
             )
             for way in ways
         ],
