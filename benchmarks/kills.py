@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 DATA, STATS, RUN = "data/prepared/cars", "data/stats/cars/efficientnet_lite0_16.npz", "runs/cars/baseline/seed0"
-WHO, CPU = ("--arm", "baseline", "--seed", "0"), ("--device", "cpu")
+CPU = ("--device", "cpu")
 DROPPED = {
     "state.json": {"seconds", "peak_memory_mb"},
     "log.jsonl": {"seconds", "images_per_second"},
@@ -70,40 +70,31 @@ class Tally:
 
 def chain() -> list[Stage]:
     """The stages of one run of tests/tiny.yaml, in order."""
+    from pigan import config
+    from pigan.chain.place import Place, command
+
+    params, place = config.parse(tiny_params()), Place(Path("runs/cars"), Path(DATA), "baseline", 0)
+
+    def of_run(stage: str) -> tuple[str, ...]:
+        return (*command(params, place, stage)[1:], *(() if stage == "init" else CPU))
 
     def train(side: int, after: str) -> Stage:
-        out, init = f"{RUN}/r{side}", f"{RUN}/{after}"
-        command = ("train", *WHO, *CPU, "--resolution", str(side), "--data", DATA, "--init", init, "--out", out)
-        return Stage(f"train r{side}", command, (DATA, init), _of_training(out, "log.jsonl"))
+        out = f"{RUN}/r{side}"
+        return Stage(f"train r{side}", of_run(f"r{side}"), (DATA, f"{RUN}/{after}"), _of_training(out, "log.jsonl"))
 
     generated, pictures, metrics = f"{RUN}/generated", f"{RUN}/evaluated", f"{RUN}/metrics.json"
-    measured = ("--generated", generated, "--pictures", pictures, "--out", metrics)
+    crop = ("--raw", "data/raw/cars", "--out", DATA)
     reported = ("--data", DATA, "--runs", "runs/cars", "--out", "reports/tiny")
     return [
         Stage("download", ("download", "--workers", "1", "--out", "data/raw/cars"), (), ("data/raw/cars",)),
-        Stage("crop", ("crop", "--workers", "1", "--raw", "data/raw/cars", "--out", DATA), ("data/raw/cars",), (DATA,)),
-        Stage(
-            "crop, 2 workers",
-            ("crop", "--workers", "2", "--raw", "data/raw/cars", "--out", DATA),
-            ("data/raw/cars",),
-            (DATA,),
-        ),
+        Stage("crop", ("crop", "--workers", "1", *crop), ("data/raw/cars",), (DATA,)),
+        Stage("crop, 2 workers", ("crop", "--workers", "2", *crop), ("data/raw/cars",), (DATA,)),
         Stage("real-stats", ("real-stats", *CPU, "--data", DATA, "--out", STATS), (DATA,), (STATS,)),
-        Stage("init", ("init", *WHO, "--out", f"{RUN}/init"), (), _of_training(f"{RUN}/init")),
+        Stage("init", of_run("init"), (), _of_training(f"{RUN}/init")),
         train(8, "init"),
         train(16, "r8"),
-        Stage(
-            "generate",
-            ("generate", *WHO, *CPU, "--model", f"{RUN}/r16", "--data", DATA, "--out", generated),
-            (DATA, f"{RUN}/r16"),
-            (generated,),
-        ),
-        Stage(
-            "evaluate",
-            ("evaluate", *CPU, "--data", DATA, "--stats", str(Path(STATS).parent), *measured),
-            (DATA, STATS, generated),
-            (pictures, metrics),
-        ),
+        Stage("generate", of_run("generate"), (DATA, f"{RUN}/r16"), (generated,)),
+        Stage("evaluate", of_run("evaluate"), (DATA, STATS, generated), (pictures, metrics)),
         Stage("report", ("report", *reported), (DATA, "runs/cars"), ("reports/tiny",)),
     ]
 
