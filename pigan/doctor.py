@@ -10,7 +10,7 @@ import torch
 from pigan import config, presets
 from pigan.errors import PiganError
 from pigan.files import read_json, work_root
-from pigan.machine import GB, Fact, asked, machine_facts, usable_processors
+from pigan.machine import Fact, asked, machine_facts, usable_processors
 from pigan.report.speed import Estimate
 from pigan.report.tables import write_significant
 from pigan.runtime import prepare_process
@@ -165,4 +165,4 @@ def _training_memory(params: config.Params, device: torch.device) -> Fact:
             tile = tile_of(own, link.resolution, batch, device)
             peaks.append((peak_bytes(own, link.resolution, batch, tile, device), f"{arm}, {link.name}"))
     most, where = max(peaks)
-    return Fact("training memory", f"about {most / GB:.1f} GB at most ({where}; estimated)")
+    return Fact("training memory", f"about {most / 1e6:,.0f} MB at most ({where}; estimated)")
