@@ -140,7 +140,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
             side_of(way, ours, error, field_forward(model, points, way.kernel, way.width, cached=not half))
             for way in ways
         ],
-        error_of=f"colours of an image of {side} px, relative L2",
+        error_of=f"colours of an image of {side} px, relative L2, fresh weights",
     )
 
 
