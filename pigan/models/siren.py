@@ -5,6 +5,7 @@ Fields without a mapping network have the latent itself as their code.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -34,7 +35,7 @@ def first_layer_init_(linear: nn.Linear) -> None:
     nn.init.uniform_(linear.weight, -1 / linear.in_features, 1 / linear.in_features)
 
 
-class ModulatedField(nn.Module):
+class ModulatedField(nn.Module, ABC):
     """Layers that a mapping network's code modulates: x_{i+1} = activation(scale_i * (W_i x_i + b_i) + shift_i).
 
     There are `layers` of them, whose features give the density, and one more that also sees the view direction and
@@ -71,9 +72,9 @@ class ModulatedField(nn.Module):
         scales, shifts = code.unflatten(-1, (2, len(self.layers) + 1, self.hidden)).unbind(1)
         return self.slope * scales + self.middle, shifts
 
+    @abstractmethod
     def inputs(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point inputs"]:
         """What the first layer sees of points."""
-        raise NotImplementedError
 
     def forward(
         self,
@@ -112,7 +113,7 @@ class FilmSirenField(ModulatedField):
             sine_init_(linear)
         first_layer_init_(self.modulated_linears()[0])
 
-    def inputs(self, points: Float[Tensor, "batch point inputs"]) -> Float[Tensor, "batch point inputs"]:
+    def inputs(self, points: Float[Tensor, "batch point 3"]) -> Float[Tensor, "batch point inputs"]:
         """Scaled positions."""
         return points * self.coordinate_scale
 
