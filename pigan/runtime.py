@@ -53,7 +53,8 @@ def prepare_process(threads: int) -> None:
     # NumPy's own linear algebra has another pool
     threadpool_limits(threads)
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # the same as torch.use_deterministic_algorithms, which loads PyTorch's compiler to tell it (see `compiled`)
+    torch.set_deterministic_debug_mode("warn")
 
 
 def keep_memory() -> None:

@@ -21,6 +21,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     (TORCHINDUCTOR_CACHE_DIR), so that only the first process of a machine waits for it.
     """
     torch._dynamo.config.recompile_limit = MOST_SHAPES
+    # tells the compiler, too, which did not hear of it before it was loaded
+    torch.use_deterministic_algorithms(
+        torch.are_deterministic_algorithms_enabled(), warn_only=torch.is_deterministic_algorithms_warn_only_enabled()
+    )
     fast: Callable[P, R] | None = torch.compile(function, dynamic=False)
 
     @functools.wraps(function)

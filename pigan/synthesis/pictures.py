@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -169,6 +168,9 @@ def depth_bar(near: float, far: float, width: int) -> UInt8[np.ndarray, "height 
 
 def _coloured(place: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
     """Colours of 0 (far) to 1 (near)."""
+    # a third of a second, for which training need not wait
+    import matplotlib
+
     return (matplotlib.colormaps[DEPTH_COLOURS](place)[..., :3] * 255).round().astype(np.uint8)
 
 

@@ -1,6 +1,7 @@
 """Everything that training changes, and how it becomes a checkpoint and comes back from one."""
 
 import copy
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,22 @@ from pigan.models.generator import Generator
 from pigan.training.checkpoint import damaged, read_tensors, write_tensors
 
 ADAM_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Adam(torch.optim.Adam):
+    """Adam without PyTorch's compiler, which takes longer to load than PyTorch itself.
+
+    PyTorch's own wrappers of these methods load it to keep it out of them; nothing is compiled here.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As in PyTorch."""
+        inspect.unwrap(torch.optim.Adam.add_param_group)(self, param_group)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """As in PyTorch."""
+        inspect.unwrap(torch.optim.Adam.step)(self, closure)
 
 
 @dataclass
@@ -35,8 +52,8 @@ class TrainingState:
     ema: Generator
     ema_slow: Generator
     discriminator: Discriminator
-    optimizer_generator: torch.optim.Adam
-    optimizer_discriminator: torch.optim.Adam
+    optimizer_generator: Adam
+    optimizer_discriminator: Adam
     scaler: torch.amp.GradScaler
     counters: Counters = field(default_factory=Counters)
 
@@ -49,7 +66,7 @@ class TrainingState:
             "discriminator": self.discriminator,
         }
 
-    def optimizers(self) -> dict[str, tuple[torch.optim.Adam, nn.Module]]:
+    def optimizers(self) -> dict[str, tuple[Adam, nn.Module]]:
         """The optimisers, each with the network it trains."""
         return {
             "optimizer_generator": (self.optimizer_generator, self.generator),
@@ -77,10 +94,8 @@ def initial_state(params: Params, device: torch.device, seed: int) -> TrainingSt
         ema=copy.deepcopy(generator).requires_grad_(False),
         ema_slow=copy.deepcopy(generator).requires_grad_(False),
         discriminator=discriminator,
-        optimizer_generator=torch.optim.Adam(
-            [group for group in rates if group["params"]], betas=(first, second), fused=True
-        ),
-        optimizer_discriminator=torch.optim.Adam(discriminator.parameters(), betas=(first, second), fused=True),
+        optimizer_generator=Adam([group for group in rates if group["params"]], betas=(first, second), fused=True),
+        optimizer_discriminator=Adam(discriminator.parameters(), betas=(first, second), fused=True),
         scaler=torch.amp.GradScaler(device.type, enabled=choose_dtype(training.precision, device) == torch.float16),
     )
 

@@ -108,7 +108,7 @@ def discriminator_step(
         scale = state.scaler.scale(torch.ones((), device=real.device))
         penalty = share(r1_penalty(at_least_single(judged_real.logit), real, scale))
     identity = share(identity_loss(judged_fake, fakes.latent, fakes.pose, training.latent_weight, training.pose_weight))
-    state.optimizer_discriminator.zero_grad(set_to_none=True)
+    state.discriminator.zero_grad(set_to_none=True)
     state.scaler.scale(loss + 0.5 * training.r1_weight * penalty + identity).backward()
     measured = {
         "loss_d": loss.detach(),
@@ -124,7 +124,7 @@ def generator_step(
     state: TrainingState, params: Params, values: Schedule, fakes: Fakes, originals: Originals | None = None
 ) -> dict[str, Tensor]:
     """One update of the generator, by what the discriminator says of `fakes`, and by `originals` rendered again."""
-    state.optimizer_generator.zero_grad(set_to_none=True)
+    state.generator.zero_grad(set_to_none=True)
     measured = _adversarial(state, params, values, fakes)
     if originals is not None:
         measured["loss_reconstruction"] = _reconstruction(state, params, values, originals, fakes.batch, fakes.ranks)

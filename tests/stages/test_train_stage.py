@@ -92,10 +92,12 @@ def project(tiny_params, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(project):
+    python, *command = train_command("runs/whole")
     done = subprocess.run(
-        train_command("runs/whole"), cwd=project, capture_output=True, text=True, env=work(project, "whole")
+        [python, "-X", "importtime", *command], cwd=project, capture_output=True, text=True, env=work(project, "whole")
     )
     assert done.returncode == 0, done.stderr
+    (project / "runs/whole.imports").write_text(done.stderr)
     return project / "runs/whole"
 
 
@@ -111,6 +113,13 @@ def bits(stage: Path) -> dict[str, str]:
     """Hashes of what must not depend on interruptions: checkpoint, snapshots and their index."""
     files = [stage / "checkpoint.safetensors", *(stage / "snapshots").iterdir()]
     return {str(path.relative_to(stage)): sha256_file(path) for path in files}
+
+
+def test_nothing_waits_for_pytorchs_compiler(project, uninterrupted):
+    """Loading it takes longer than loading PyTorch."""
+    loaded = [line.rpartition("|")[2].strip() for line in (project / "runs/whole.imports").read_text().splitlines()]
+    assert "torch" in loaded and "pigan.training.loop" in loaded
+    assert not [name for name in loaded if name.startswith(("torch._dynamo", "torch._inductor"))]
 
 
 def test_outputs_are_a_checkpoint_a_description_and_a_log(project, uninterrupted):

@@ -10,7 +10,7 @@ from pigan.errors import PiganError
 from pigan.training.checkpoint import describe
 from pigan.training.curriculum import schedule
 from pigan.training.loop import save_checkpoint
-from pigan.training.state import initial_state, load_generator, load_state
+from pigan.training.state import Adam, initial_state, load_generator, load_state
 from pigan.training.step import training_step
 
 CPU = torch.device("cpu")
@@ -131,3 +131,22 @@ def test_description_is_plain_json(tiny_params, tmp_path):
     assert json.loads(json.dumps(description)) == description
     assert description["counters"] == {"global_step": 1, "step": 1, "images_seen": 4}
     assert "seconds" not in description  # the same for an interrupted and an uninterrupted run
+
+
+def test_adam_is_that_of_pytorch() -> None:
+    start = [torch.randn(5, 3), torch.randn(4)]
+    ours, theirs = ([torch.nn.Parameter(value.clone()) for value in start] for _ in range(2))
+    settings = {"lr": 0.01, "betas": (0.0, 0.9), "fused": True}
+    optimizers = [Adam([{"params": ours[:1], "scale": 1.0}, {"params": ours[1:]}], **settings)]
+    optimizers.append(torch.optim.Adam([{"params": theirs[:1]}, {"params": theirs[1:]}], **settings))
+    for step in range(3):
+        gradients = [torch.randn(5, 3), torch.randn(4)]
+        for parameters in (ours, theirs):
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = None if step == 1 and parameter.ndim == 1 else gradient
+        for optimizer in optimizers:
+            optimizer.param_groups[1]["lr"] = 0.01 / (step + 1)
+            optimizer.step()
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
+    assert optimizers[0].param_groups[0]["scale"] == 1.0
+    assert not torch.equal(ours[0], start[0])
