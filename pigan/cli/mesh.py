@@ -12,7 +12,7 @@ from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, ap
 from pigan.errors import PiganError
 
 if TYPE_CHECKING:
-    from pigan.synthesis.mesh import MeshFacts
+    from pigan.synthesis.mesh import Kind, MeshFacts
 
 
 class Colours(StrEnum):
@@ -21,6 +21,13 @@ class Colours(StrEnum):
     average = "average"
     view = "view"
     none = "none"
+
+
+class Surface(StrEnum):
+    """What a mesh is the surface of."""
+
+    opaque = "opaque"
+    density = "density"
 
 
 @app.command()
@@ -36,10 +43,20 @@ def mesh(
     resolution: Annotated[
         int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid of densities.")
     ] = 256,
+    surface: Annotated[
+        Surface | None,
+        typer.Option(
+            "--surface",
+            help="Where the object lets no more light through, as images show it; or where its density has one value. "
+            "By default the former, if there is one and the background is not painted as a surface.",
+        ),
+    ] = None,
     level: Annotated[
         str,
         typer.Option(
-            "--level", help="Density of the surface, a number; auto: the one whose outline is that of the images."
+            "--level",
+            help="Of an opaque surface, the share of light that is lost (0 to 1; auto: 0.4); of a density, its value "
+            "(auto: the one whose outline is that of the images).",
         ),
     ] = "auto",
     side: Annotated[
@@ -62,11 +79,15 @@ def mesh(
     ] = None,
     device: OnDevice = Device.auto,
 ) -> None:
-    """Write generated objects as meshes in world units, y up: marching cubes on the density, colours from the radiance.
+    """Write generated objects as meshes in world units, y up: marching cubes, colours from the radiance.
 
     For example: pigan mesh --model cars/baseline/seed0 --seeds 3 --out car.glb
     """
     height, numbers = _number(level), parse_seeds(seeds)
+    if height is not None and surface is not Surface.density and not 0 < height < 1:
+        raise PiganError(
+            f"--level {level}: of an opaque surface it is between 0 and 1; for a density add --surface density"
+        )
     if side is not None and side <= 0:
         raise PiganError(f"--side {side:g}: give a length above 0, in world units")
     if yaw is not None and colours is not Colours.view:
@@ -82,7 +103,10 @@ def mesh(
     trained = load_model(model, chosen)
     prepare_process(trained.params.training.threads)
     angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))
-    settings = MeshSettings(resolution, height, side, faces, not all_pieces, not with_holes, colours.value, *angles)
+    kind: Kind | None = None if surface is None else surface.value
+    settings = MeshSettings(
+        resolution, kind, height, side, faces, not all_pieces, not with_holes, colours.value, *angles
+    )
     psi = trained.params.generate.sheet_truncation if truncation is None else truncation
     codes, names = objects_of(trained, numbers, inverted, psi)
     numbered = [str(number) for number in numbers] if not inverted else names
@@ -112,7 +136,9 @@ def _told(facts: "MeshFacts") -> str:
         f"{facts.vertices:,} vertices, {facts.faces:,} faces",
         f"watertight, volume {facts.volume:.4g}" if facts.watertight else "not watertight",
         f"bounds ({low}) to ({high})",
-        f"level {facts.level:.4g} of densities {facts.lowest:.4g} to {facts.highest:.4g}",
+        f"opaque surface, level {facts.level:.4g} of light lost, {facts.lowest:.4g} to {facts.highest:.4g}"
+        if facts.surface == "opaque"
+        else f"level {facts.level:.4g} of densities {facts.lowest:.4g} to {facts.highest:.4g}",
     ]
     if facts.pieces > 1:
         parts.append(f"the level has {facts.pieces:,} pieces")

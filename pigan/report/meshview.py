@@ -31,6 +31,7 @@ class MeshTold(Record):
     faces: int = 0
     watertight: bool = False
     cut: bool = False
+    surface: str = "density"
     level: float = math.nan
     resolution: int = 0
 

@@ -1,5 +1,7 @@
-"""Meshes of generated objects: where the density passes a level, coloured by the radiance there."""
+"""Meshes of generated objects: where they are opaque, or of one density; coloured by the radiance there."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,19 +18,24 @@ from pigan.rendering.render import Field
 from pigan.sections import Activation, Camera
 from pigan.synthesis.meshing.colours import vertex_colours
 from pigan.synthesis.meshing.formats import as_trimesh
-from pigan.synthesis.meshing.grid import VALUES_A_SLAB, box_side, density_slabs
-from pigan.synthesis.meshing.level import outline_level
+from pigan.synthesis.meshing.grid import VALUES_A_SLAB, Slab, box_side, density_slabs
+from pigan.synthesis.meshing.level import half_alpha_level, outline_level, outline_of
 from pigan.synthesis.meshing.measure import area_and_volume, is_closed, vertex_normals
+from pigan.synthesis.meshing.occlusion import LEVEL, occlusion, optical_density
 from pigan.synthesis.meshing.repair import decimated, largest_piece
 from pigan.synthesis.meshing.surface import Surface, isosurface
 from pigan.synthesis.views import usual_pitch, yaw_sweep
 
 # of the mean over several views
 COLOUR_VIEWS = 6
+# points a side of a grid that is held in memory as a whole: three times 4 bytes a point, 1.6 GB
+MOST_AT_ONCE = 512
+
+Kind = Literal["opaque", "density"]
 
 
 class NoSurface(PiganError):
-    """Nothing in the cube is denser than the level, or everything is."""
+    """Nothing in the cube is above the level, or everything is."""
 
 
 class Look(NamedTuple):
@@ -45,8 +52,12 @@ class MeshSettings(NamedTuple):
 
     resolution: int
     """Points a side of the grid."""
+    surface: Kind | None = None
+    """Where the light that gets out of the object, on its best way, falls below a share (`occlusion`); or where the raw
+    density (before the activation) has one value. None: the former, unless the background is painted (`Outline`) or
+    nothing is that opaque."""
     level: float | None = None
-    """Raw density (before the activation) of the surface; None: `outline_level`."""
+    """The share of light that is lost (0..1), None: LEVEL; or the raw density, None: `outline_level`."""
     side: float | None = None
     """Of the cube around the origin; None: `box_side`."""
     faces: int | None = None
@@ -71,9 +82,10 @@ class MeshFacts(NamedTuple):
     """Whether the object goes on outside the cube."""
     pieces: int
     """Connected ones at this level; all but the largest may have been left out."""
+    surface: Kind
     level: float
     lowest: float
-    """Raw density of the grid, and the greatest one."""
+    """Of the grid, what the level is one of (lost light, or raw density); and the greatest one."""
     highest: float
     side: float
     resolution: int
@@ -96,18 +108,31 @@ def mesh_of(
     """The mesh of the object that `code` describes, y up, in world units; `label` shows progress under that name.
 
     Raises:
-        NoSurface: no density of the grid, or all of it, is above the level.
-        PiganError: too many faces.
+        NoSurface: nothing in the grid, or all of it, is above the level.
+        PiganError: too many faces, or points to hold in memory.
     """
     model = params.model
     numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
     field, camera = field_of(generator, code, numerics), params.camera
     samples = model.samples * params.generate.samples_multiplier
-    level = outline_level(field, model, camera, samples, code.device) if settings.level is None else settings.level
     side = box_side(camera) if settings.side is None else settings.side
     look = Look(camera, (camera.far - camera.near) / samples, model.activation)
-    settings = settings._replace(level=level, side=side)
-    return mesh_of_field(field, look, settings, code.device, label, values_a_slab)
+
+    def at(kind: Kind, level: float) -> tuple[trimesh.Trimesh, MeshFacts]:
+        asked = settings._replace(surface=kind, level=level, side=side)
+        return mesh_of_field(field, look, asked, code.device, label, values_a_slab)
+
+    given = settings.level
+    if settings.surface == "opaque" or (settings.surface is None and given is not None):
+        return at("opaque", LEVEL if given is None else given)
+    if given is not None:
+        return at("density", given)
+    outline = outline_of(field, model, camera, samples, code.device)
+    if settings.surface is None and not outline.painted:
+        # fog so thin that nothing in it is opaque still has an outline
+        with contextlib.suppress(NoSurface):
+            return at("opaque", LEVEL)
+    return at("density", outline_level(outline, half_alpha_level(model, camera)))
 
 
 def mesh_of_field(
@@ -118,15 +143,18 @@ def mesh_of_field(
     label: str | None = None,
     values_a_slab: int = VALUES_A_SLAB,
 ) -> tuple[trimesh.Trimesh, MeshFacts]:
-    """The same of any field; `level` and `side` of the settings must be there."""
-    if settings.level is None or settings.side is None:
-        raise ValueError("a field alone does not say its level and its side")
-    level, side = settings.level, settings.side
+    """The same of any field; `surface`, `level` and `side` of the settings must be there."""
+    kind, level, side = settings.surface, settings.level, settings.side
+    if kind is None or level is None or side is None:
+        raise ValueError("a field alone does not say its surface, its level and its side")
     slabs = density_slabs(field, side, settings.resolution, device, values_a_slab, label)
+    if kind == "opaque":
+        slabs = _occluded(slabs, look, settings.resolution, side, device, label)
     surface, lowest, highest, cut = isosurface(slabs, level, settings.resolution, side, settings.closed)
     if not len(surface.faces):
+        what = "densities" if kind == "density" else "shares of light that is lost"
         raise NoSurface(
-            f"no surface at level {level:.4g}: densities in the cube of side {side:.3g} are "
+            f"no surface at level {level:.4g}: {what} in the cube of side {side:.3g} are "
             f"{lowest:.4g} to {highest:.4g}; choose a level between them"
         )
     largest, count = largest_piece(surface)
@@ -141,6 +169,7 @@ def mesh_of_field(
         watertight=is_closed(surface),
         cut=cut,
         pieces=count,
+        surface=kind,
         level=level,
         lowest=lowest,
         highest=highest,
@@ -151,6 +180,24 @@ def mesh_of_field(
         volume=volume,
     )
     return mesh, facts
+
+
+def _occluded(
+    slabs: Iterator[Slab], look: Look, resolution: int, side: float, device: torch.device, label: str | None
+) -> Iterator[Slab]:
+    """Slabs of light that is lost, of slabs of density: all are needed for the first."""
+    if resolution > MOST_AT_ONCE:
+        raise PiganError(
+            f"a grid of {resolution} points a side is too large for an opaque surface (at most {MOST_AT_ONCE}); "
+            "ask for the surface of one density, or for fewer points"
+        )
+    thick, layer = torch.empty((resolution,) * 3, device=device), 0
+    for slab in slabs:
+        density = torch.from_numpy(slab).to(device)
+        thick[layer : layer + len(slab)] = optical_density(density, look.spacing, look.activation)
+        layer += len(slab)
+    lost = occlusion(thick, side, look.camera, label)
+    yield from (part.cpu().numpy() for part in lost.split(1))
 
 
 def _painted(

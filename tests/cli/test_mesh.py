@@ -56,7 +56,11 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(mesh: Callable[..., 
     for options, words in (
         (("--out", "car.xyz"), "name a file that ends in .glb, .ply, .obj, .stl"),
         (("--out", "car.glb", "--level", "high"), "--level high: give a number, or auto"),
-        (("--out", "car.glb", "--level", "1e9"), "no surface at level 1e+09: densities in the cube"),
+        (("--out", "car.glb", "--level", "1e9"), "is between 0 and 1; for a density add --surface density"),
+        (
+            ("--out", "car.glb", "--level", "1e9", "--surface", "density"),
+            "no surface at level 1e+09: densities in the cube",
+        ),
         (("--out", "car.glb", "--side", "-1"), "--side -1: give a length above 0"),
         (("--out", "car.glb", "--yaw", "1"), "add --colours view"),
     ):

@@ -8,9 +8,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from pigan import config
+from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import look_at_origin, position_on_sphere
-from pigan.synthesis.mesh import Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
+from pigan.synthesis.mesh import Kind, Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
 from pigan.synthesis.meshing.grid import box_side
 from pigan.synthesis.meshing.picture import mesh_images
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
@@ -32,7 +33,7 @@ def balls(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def settings(**changes: Any) -> MeshSettings:
-    return MeshSettings(**{"resolution": 40, "level": 1.0, "side": 0.5} | changes)
+    return MeshSettings(**{"resolution": 40, "surface": "density", "level": 1.0, "side": 0.5} | changes)
 
 
 def test_facts_are_those_of_the_mesh(look: Look) -> None:
@@ -81,6 +82,30 @@ def test_colours_are_those_of_the_view(look: Look) -> None:
     assert mean.visual.vertex_colors[:, [0, 2]].mean() == pytest.approx(127.5, abs=3)
 
 
+def test_an_opaque_surface_has_no_hollow_and_no_hole(look: Look) -> None:
+    """A shell whose wall has a thin place: one density leaves a hole there and the inside, no ray goes through."""
+
+    def shell(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        away = points.norm(dim=-1)
+        thin = (points[..., 0] > 0.1) & (points[..., 1:].norm(dim=-1) < 0.08)
+        density = torch.where((away < 0.15) & (away > 0.1), torch.where(thin, 60.0, 400.0), 0.0)
+        return torch.full_like(points, 0.5), density
+
+    dense, facts = mesh_of_field(shell, look, settings(level=100.0), CPU)
+    assert dense.euler_number < 4 and facts.volume < 0.8 * 4 / 3 * math.pi * 0.15**3
+    opaque, facts = mesh_of_field(shell, look, settings(surface="opaque", level=0.4), CPU)
+    assert facts.watertight and facts.pieces == 1 and opaque.euler_number == 2
+    assert facts.volume == pytest.approx(4 / 3 * math.pi * 0.15**3, rel=0.06)
+    assert (facts.surface, facts.level) == ("opaque", 0.4) and 0 <= facts.lowest < 0.01 and facts.highest > 0.99
+
+
+def test_what_cannot_be_opaque_is_said(look: Look) -> None:
+    with pytest.raises(PiganError, match=r"a grid of 513 points a side is too large .* \(at most 512\); ask for"):
+        mesh_of_field(balls, look, settings(surface="opaque", level=0.4, resolution=513), CPU)
+    with pytest.raises(NoSurface, match=r"shares of light that is lost .* are 0 to "):
+        mesh_of_field(lambda p, d: (p, -p[..., 0].abs()), look, settings(surface="opaque", level=0.4), CPU)
+
+
 @pytest.mark.parametrize("level", [-1e9, 1e9])
 def test_no_surface_is_one_line_with_the_range_of_densities(look: Look, level: float) -> None:
     with pytest.raises(
@@ -99,19 +124,25 @@ def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator
     assert facts.side == box_side(tiny_params.camera) and facts.lowest < facts.level < facts.highest
     assert np.abs(facts.bounds).max() <= facts.side / 2 + 1e-9
     given, told = mesh_of(
-        generator, code, tiny_params, MeshSettings(32, level=facts.level, side=facts.side, largest=False)
+        generator,
+        code,
+        tiny_params,
+        MeshSettings(32, surface=facts.surface, level=facts.level, side=facts.side, largest=False),
     )
     assert told == facts and np.array_equal(given.vertices, mesh.vertices)
 
 
-def test_the_mesh_stands_where_images_show_the_object(balls: Generator, ball_params: config.Params) -> None:
+@pytest.mark.parametrize(("surface", "level"), [("opaque", 0.2), ("density", None)])
+def test_the_mesh_stands_where_images_show_the_object(
+    balls: Generator, ball_params: config.Params, surface: Kind, level: float | None
+) -> None:
     """A fitted model of solid balls: the mesh covers the pixels whose depth is known, and is as far away."""
     camera, side = ball_params.camera, 32
     code = draw_codes(balls, 1, 1.0, ball_params, CPU, "strip")
     yaw, pitch = torch.tensor([0.9]), torch.tensor([usual_pitch(camera)])
     views = render_views(balls, code, yaw, pitch, side, ball_params)
-    mesh, facts = mesh_of(balls, code, ball_params, MeshSettings(40))
-    assert facts.watertight
+    mesh, facts = mesh_of(balls, code, ball_params, MeshSettings(40, surface=surface, level=level))
+    assert facts.watertight and facts.surface == surface
     paint = mesh_images(mesh, look_at_origin(yaw, pitch, camera.radius), camera, side)[0]
     there, solid = (paint < 255).any(-1), np.isfinite(views.depth[0])
     assert (there & solid).sum() / (there | solid).sum() > 0.85

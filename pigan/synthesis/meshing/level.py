@@ -1,10 +1,11 @@
-"""Which density the surface has: the one whose outline is that of the rendered object."""
+"""What rays show of an object, and which density has the same outline."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from pigan.models.generator import ray_settings
@@ -38,33 +39,55 @@ def half_alpha_level(model: Model, camera: Camera) -> float:
     return density if model.activation == "relu" else density + math.log(-math.expm1(-density))
 
 
+class Outline(NamedTuple):
+    """What the rays of a few small images meet."""
+
+    shown: int
+    """Rays that are stopped (opacity of at least one half), and of another colour than the background."""
+    stopped: int
+    """Those of any colour."""
+    densest: Float32[np.ndarray, "ray"]
+    """The greatest raw density on each ray, in ascending order."""
+
+    @property
+    def painted(self) -> bool:
+        """Whether the background is painted as a surface: most rays are stopped, and most of these look like it."""
+        return 2 * self.stopped > len(self.densest) and 2 * self.shown < self.stopped
+
+
 @torch.no_grad()
-def outline_level(field: Field, model: Model, camera: Camera, samples: int, device: torch.device) -> float:
-    """The raw density that as many rays pass somewhere as show the object.
+def outline_of(field: Field, model: Model, camera: Camera, samples: int, device: torch.device) -> Outline:
+    """What a few small images of `field` meet.
 
-    Those are stopped (opacity of at least one half), and of another colour than the background: nobody sees fog of its
-    colour. A ray meets the surface when the densest point on it is above the level, so that the mesh gets the size that
-    the object has in images, foggy or solid. Rays are those of a few small images, sampled FINER times as densely as
-    images with `samples` in the coarse pass (opacities of samples: as densely, since each sample adds to them).
-
-    Where `half_alpha_level` gives the same outline, to a twentieth of the rays, it is that one; too where no ray shows
-    anything.
+    They are sampled FINER times as densely as images with `samples` in the coarse pass (opacities of samples: as
+    densely, since each sample adds to them).
     """
-    usual = half_alpha_level(model, camera)
     settings = ray_settings(model, camera, model.eval_background, samples)
     if settings.activation != "sigmoid":
         settings = settings._replace(samples=FINER * samples, hierarchical=False)
     pixels = pixel_directions(PIXELS, camera.fov, camera.align_corners, device)
     still = no_randomness(1, len(pixels), settings, device)
-    found, shown = [], 0
+    found, shown, stopped = [], 0, 0
     for yaw in yaw_sweep(camera, VIEWS):
         angles = torch.tensor([yaw, usual_pitch(camera)], device=device)
         origins, directions = world_rays(look_at_origin(angles[:1], angles[1:], camera.radius), pixels)
         seen = sample_rays(field, origins, directions, settings, still)
         rendering = composite(*seen, settings.activation, settings.background)
-        shown += int(((rendering.opacity >= SOLID) & _visible(rendering.colour, settings.background)).sum())
+        solid = rendering.opacity >= SOLID
+        stopped += int(solid.sum())
+        shown += int((solid & _visible(rendering.colour, settings.background)).sum())
         found.append(seen.density.amax(-1)[0].float().cpu().numpy())
-    densest = np.sort(np.concatenate(found))
+    return Outline(shown, stopped, np.sort(np.concatenate(found)))
+
+
+def outline_level(outline: Outline, usual: float) -> float:
+    """The raw density that as many rays pass somewhere as show the object: nobody sees fog of the background's colour.
+
+    A ray meets the surface when the densest point on it is above the level, so that the mesh gets the size that the
+    object has in images, foggy or solid. Where `usual` gives the same outline, to a twentieth of the rays, it is that
+    one; too where no ray shows anything.
+    """
+    densest, shown = outline.densest, outline.shown
     if abs(int((densest > usual).sum()) - shown) <= ALIKE * shown:
         return usual
     # so that just those above pass it

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pigan import config, sections
 from pigan.rendering.render import Field
-from pigan.synthesis.meshing.level import half_alpha_level, outline_level
+from pigan.synthesis.meshing.level import half_alpha_level, outline_level, outline_of
 
 CPU = torch.device("cpu")
 RADIUS = 0.2
@@ -16,6 +16,10 @@ RADIUS = 0.2
 
 def model(params: config.Params, **changes: object) -> sections.Model:
     return params.model.model_copy(update=changes)
+
+
+def level_of(field: Field, model: sections.Model, camera: sections.Camera, samples: int) -> float:
+    return outline_level(outline_of(field, model, camera, samples, CPU), half_alpha_level(model, camera))
 
 
 def cloud(peak: float, grey: float = 0.3) -> Field:
@@ -42,7 +46,7 @@ def test_half_alpha_is_half_of_alpha(tiny_params: config.Params, samples: int) -
 @pytest.mark.parametrize("peak", [8.0, 15.0, 60.0])
 def test_fog_is_as_large_as_its_opaque_part(tiny_params: config.Params, peak: float) -> None:
     """Where a chord through the cloud stops half of the light, its densest point has the level."""
-    level = outline_level(cloud(peak), model(tiny_params, samples=64), tiny_params.camera, 64, CPU)
+    level = level_of(cloud(peak), model(tiny_params, samples=64), tiny_params.camera, 64)
     along = np.linspace(-RADIUS, RADIUS, 4001)
     offsets = np.linspace(0, RADIUS, 801)
     density = peak * (1 - np.hypot(offsets[:, None], along) / RADIUS).clip(0)
@@ -57,14 +61,14 @@ def test_of_all_levels_with_the_same_outline_it_is_that_of_half_an_alpha(
     hard = solid(lambda points: torch.where(shapes["ball"](points) > 0, 1.0, -1.0), slope=500.0)
     for changes in ({"samples": 24}, {"samples": 8, "hierarchical": True}, {"density_activation": "softplus"}):
         chosen = model(tiny_params, **changes)
-        level = outline_level(hard, chosen, tiny_params.camera, chosen.samples, CPU)
+        level = level_of(hard, chosen, tiny_params.camera, chosen.samples)
         assert level == pytest.approx(half_alpha_level(chosen, tiny_params.camera), abs=1e-6)
 
 
 @pytest.mark.parametrize(("background", "grey"), [("white", 1.0), ("none", 0.0)])
 def test_fog_that_nobody_sees_does_not_count(tiny_params: config.Params, background: str, grey: float) -> None:
     chosen, camera = model(tiny_params, eval_background=background, samples=64), tiny_params.camera
-    alone = outline_level(cloud(60.0, 0.5), chosen, camera, 64, CPU)
+    alone = level_of(cloud(60.0, 0.5), chosen, camera, 64)
 
     def in_mist(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         colour, density = cloud(60.0, 0.5)(points, directions)
@@ -72,15 +76,15 @@ def test_fog_that_nobody_sees_does_not_count(tiny_params: config.Params, backgro
         return torch.where((density > mist)[..., None], colour, torch.full_like(colour, grey)), density.maximum(mist)
 
     # it would be that of the mist, 3, or less
-    assert 4.5 < outline_level(in_mist, chosen, camera, 64, CPU) <= alone
-    assert outline_level(cloud(60.0, grey), chosen, camera, 64, CPU) == half_alpha_level(chosen, camera)
+    assert 4.5 < level_of(in_mist, chosen, camera, 64) <= alone
+    assert level_of(cloud(60.0, grey), chosen, camera, 64) == half_alpha_level(chosen, camera)
     # where the background is the last sample itself, all of it is seen
     last = model(tiny_params, eval_background="last", samples=64)
-    assert outline_level(cloud(60.0, grey), last, camera, 64, CPU) == pytest.approx(alone, rel=0.1)
+    assert level_of(cloud(60.0, grey), last, camera, 64) == pytest.approx(alone, rel=0.1)
 
 
 def test_where_nothing_stops_a_ray_it_is_the_usual_one(tiny_params: config.Params) -> None:
-    thin = outline_level(cloud(0.1), tiny_params.model, tiny_params.camera, 16, CPU)
+    thin = level_of(cloud(0.1), tiny_params.model, tiny_params.camera, 16)
     assert thin == half_alpha_level(tiny_params.model, tiny_params.camera)
 
 
@@ -88,4 +92,19 @@ def test_where_every_ray_is_stopped_there_is_a_level_below_all(tiny_params: conf
     def wall(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(points), torch.full(points.shape[:-1], 3.0)
 
-    assert outline_level(wall, tiny_params.model, tiny_params.camera, 16, CPU) <= 3.0
+    assert level_of(wall, tiny_params.model, tiny_params.camera, 16) <= 3.0
+
+
+def test_a_background_of_white_surfaces_is_painted_and_a_white_object_is_not(tiny_params: config.Params) -> None:
+    chosen, camera = model(tiny_params, eval_background="white", samples=16), tiny_params.camera
+
+    def behind_white(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        colour, density = cloud(60.0)(points, directions)
+        white = (points.norm(dim=-1) > 0.2)[..., None]
+        return torch.where(white, torch.ones_like(colour), colour), density.clamp_min(0) + 30 * white[..., 0]
+
+    assert outline_of(behind_white, chosen, camera, 16, CPU).painted
+    for grey in (0.3, 1.0):
+        alone = outline_of(cloud(60.0, grey), chosen, camera, 16, CPU)
+        assert not alone.painted and 0 < 2 * alone.stopped < len(alone.densest)
+        assert alone.shown == (alone.stopped if grey < 1 else 0)

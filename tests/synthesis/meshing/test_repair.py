@@ -8,7 +8,7 @@ import trimesh
 from pigan.rendering.render import Field
 from pigan.synthesis.meshing.grid import density_slabs
 from pigan.synthesis.meshing.measure import is_closed
-from pigan.synthesis.meshing.repair import decimated, largest_piece
+from pigan.synthesis.meshing.repair import decimated, largest_piece, parted
 from pigan.synthesis.meshing.surface import Surface, isosurface
 
 SIDE, CPU = 0.5, torch.device("cpu")
@@ -56,3 +56,34 @@ def test_small_meshes_and_small_lengths_are_no_exception(solid: Callable[..., Fi
     np.testing.assert_allclose(tiny.vertices * 1e4, usual.vertices, atol=1e-6)
     again = decimated(whole, 400)
     assert np.array_equal(again.vertices, usual.vertices) and np.array_equal(again.faces, usual.faces)
+
+
+def test_sheets_that_meet_in_an_edge_are_parted() -> None:
+    """Two tetrahedra with an edge in common, and three in a row."""
+
+    def tetrahedra(*corners: tuple[int, int, int, int]) -> Surface:
+        vertices = np.random.default_rng(0).normal(size=(12, 3))
+        faces = [face for a, b, c, d in corners for face in ((a, b, c), (a, d, b), (b, d, c), (c, d, a))]
+        return Surface(vertices, np.array(faces, np.int32))
+
+    for touching in (tetrahedra((0, 1, 2, 3), (0, 1, 4, 5)), tetrahedra((0, 1, 2, 3), (0, 1, 4, 5), (4, 5, 6, 7))):
+        assert not is_closed(touching)
+        apart = parted(touching)
+        assert is_closed(apart) and len(apart.vertices) == len(touching.faces)
+        assert np.array_equal(apart.vertices[apart.faces], touching.vertices[touching.faces])
+
+
+@pytest.mark.parametrize("faces", [60, 100, 200, 400])
+def test_thin_handles_leave_no_edge_of_four_faces(solid: Callable[..., Field], faces: int) -> None:
+    """A plate full of holes, with far fewer faces than they need."""
+
+    def plate(points: torch.Tensor) -> torch.Tensor:
+        x, y, z = points.unbind(-1)
+        holes = torch.hypot((x * 24).sin() / 24, (z * 24).sin() / 24) - 0.03
+        inside = torch.minimum(0.02 - y.abs(), 0.2 - torch.maximum(x.abs(), z.abs()))
+        return torch.minimum(inside, holes)
+
+    whole = surface_of(solid(plate))
+    assert is_closed(whole) and trimesh.Trimesh(*whole, process=False).euler_number < 0
+    fewer = decimated(whole, faces)
+    assert is_closed(fewer)
