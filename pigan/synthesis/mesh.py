@@ -28,7 +28,7 @@ from pigan.synthesis.views import usual_pitch, yaw_sweep
 
 # of the mean over several views
 COLOUR_VIEWS = 6
-# points a side of a grid that is held in memory as a whole: three times 4 bytes a point, 1.6 GB
+# points a side of a grid that is held in memory as a whole, several times over: 0.5 GB each
 MOST_AT_ONCE = 512
 
 Kind = Literal["opaque", "density"]
