@@ -47,7 +47,7 @@ def test_transmittance_is_that_along_the_rays(tiny_params: config.Params) -> Non
 
 
 def test_each_camera_sees_what_is_on_its_side(tiny_params: config.Params) -> None:
-    """A plate across x hides nothing from both sides; what is between two plates is hidden only if they are wide."""
+    """A plate hides nothing from both of its sides; the middle of a tube is more hidden than its open ends."""
     x, y, _ = places(33).unbind(-1)
     plate = (x.abs() < 0.02).float() * 1000
     found = occlusion(plate, SIDE, tiny_params.camera)
