@@ -13,7 +13,7 @@ from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
 from pigan.bench.subject import Subject, Way, numerics_of, with_way
 from pigan.config import Params
-from pigan.kernels.choose import Numerics, field_of
+from pigan.kernels.choose import Numerics, field_in_parts, field_of
 from pigan.models.generator import Generator, ray_settings, seen_directions
 from pigan.models.mapping import draw_latents
 from pigan.models.siren import with_heads
@@ -180,12 +180,13 @@ def _tiled(generator: Generator, asked: Asked, images: int, points: int, numeric
     code = generator.mapping(asked.latent)
     leaf = code.detach().requires_grad_()
     for first in range(0, len(code), images):
-        for start in range(0, asked.points.shape[1], points):
-            which, some = slice(first, first + images), slice(start, start + points)
-            field = field_of(generator, leaf[which], numerics)
-            answers = field(asked.points[which, some], asked.directions[which, some])
-            shares = asked.towards_rgb[which, some], asked.towards_density[which, some]
-            torch.autograd.backward(answers, shares)
+        which = slice(first, first + images)
+        with field_in_parts(generator, leaf[which], numerics) as field:
+            for start in range(0, asked.points.shape[1], points):
+                some = slice(start, start + points)
+                answers = field(asked.points[which, some], asked.directions[which, some])
+                shares = asked.towards_rgb[which, some], asked.towards_density[which, some]
+                torch.autograd.backward(answers, shares)
     if code.requires_grad:
         code.backward(leaf.grad)
 

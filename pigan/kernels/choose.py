@@ -1,6 +1,8 @@
 """Which evaluation of the radiance field a device and the params call for."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.kernels.compiled import compiled
-from pigan.kernels.folded import Evaluation, evaluate, evaluate_in_place, evaluate_in_tiles, fold
+from pigan.kernels.folded import Evaluation, Folded, evaluate, evaluate_in_place, evaluate_in_tiles, fold
 from pigan.models.generator import Generator, seen_directions
 from pigan.rendering.render import Field
 from pigan.sections import FieldKind, Kernel, Model, Precision
@@ -73,7 +75,27 @@ def field_of(generator: Generator, code: Float[Tensor, "batch code"], numerics: 
     field, locked = generator.field, generator.model.lock_view_direction
     if numerics.kernel == "plain":
         return lambda points, directions: field(points, seen_directions(directions, locked), code)
-    folded = fold(field, code)
+    return _of_folded(fold(field, code), locked, numerics)
+
+
+@contextmanager
+def field_in_parts(generator: Generator, code: Float[Tensor, "batch code"], numerics: Numerics) -> Iterator[Field]:
+    """`field_of` for one backward pass after another, each of some points.
+
+    The gradients of the weights and of `code` are there after the block, since the field is folded, and that
+    differentiated, once instead of in every pass.
+    """
+    if numerics.kernel == "plain":
+        yield field_of(generator, code, numerics)
+        return
+    alone, folded, leaves = fold(generator.field, code).cut_off()
+    yield _of_folded(alone, generator.model.lock_view_direction, numerics)
+    met = [(tensor, leaf.grad) for tensor, leaf in zip(folded, leaves, strict=True) if leaf.grad is not None]
+    torch.autograd.backward([tensor for tensor, _ in met], [gradient for _, gradient in met])
+
+
+def _of_folded(folded: Folded, locked: bool, numerics: Numerics) -> Field:
+    """The field of what was folded; `locked`: seen from the front always."""
 
     def answer(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         directions = seen_directions(directions, locked)

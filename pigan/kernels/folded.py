@@ -64,6 +64,23 @@ class Folded(NamedTuple):
         """The fields of some of the images."""
         return self._replace(weights=[w[which] for w in self.weights], biases=[b[which] for b in self.biases])
 
+    def cut_off(self) -> tuple["Folded", list[Tensor], list[Tensor]]:
+        """The same with leaves in place of what was folded; that, and the leaves that stand for it, pair by pair."""
+        folded: list[Tensor] = []
+        leaves: list[Tensor] = []
+
+        def leaf(tensor: Tensor) -> Tensor:
+            folded.append(tensor)
+            leaves.append(tensor.detach().requires_grad_(tensor.requires_grad))
+            return leaves[-1]
+
+        alone = self._replace(
+            weights=[leaf(weight) for weight in self.weights],
+            biases=[leaf(bias) for bias in self.biases],
+            table=None if self.table is None else leaf(self.table),
+        )
+        return alone, folded, leaves
+
     def hidden_to(self, dtype: torch.dtype) -> "Folded":
         """The same with the hidden layers in the type that `evaluate` would cast them to, at every call."""
         first, *hidden, last = self.weights

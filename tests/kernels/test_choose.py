@@ -1,12 +1,15 @@
+import copy
+
 import pytest
 import torch
 
 from pigan.errors import PiganError
-from pigan.kernels.choose import EXACT, Numerics, choose_dtype, choose_numerics, field_of
+from pigan.kernels.choose import EXACT, Numerics, choose_dtype, choose_numerics, field_in_parts, field_of
 from pigan.models.generator import Generator
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda")
+KINDS = ("film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren")
 
 
 @pytest.fixture
@@ -68,9 +71,7 @@ def test_plain_evaluation_is_never_in_16_bits(tiny_params):
     assert choose_numerics("plain", "bf16", tiny_params.model, CPU) == Numerics("plain", torch.float32)
 
 
-@pytest.mark.parametrize(
-    "kind", ["film-siren", "concat-siren", "relu-pe", "concat-relu", "sincos-concat", "embedding-siren"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_all_exact_paths_see_the_same_field(tiny_params, kind):
     generator = Generator(tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": False}))
     code = generator.mapping(torch.randn(2, tiny_params.model.z_dim))
@@ -94,3 +95,45 @@ def test_positions_have_gradients_by_every_path_that_can(tiny_params):
     assert gradients[0].abs().max() > 0
     assert torch.allclose(gradients[0], gradients[1], atol=1e-5)
     assert torch.equal(gradients[1], gradients[2])
+
+
+@pytest.mark.parametrize("kernel", ["plain", "folded"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_give_the_gradients_of_the_whole(tiny_params, kind, kernel):
+    generator = Generator(tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": False}))
+    code = generator.mapping(torch.randn(2, tiny_params.model.z_dim)).detach().requires_grad_()
+    points, directions = torch.rand(2, 9, 3) - 0.5, torch.randn(2, 9, 3)
+    towards = torch.randn(2, 9, 3), torch.randn(2, 9)
+    exact, exact_code = copy.deepcopy(generator.field).double(), code.detach().double().requires_grad_()
+    torch.autograd.backward(
+        exact(points.double(), directions.double(), exact_code), [share.double() for share in towards]
+    )
+    with field_in_parts(generator, code, Numerics(kernel, torch.float32)) as field:
+        for some in (slice(0, 4), slice(4, 5), slice(5, 9)):
+            answers = field(points[:, some], directions[:, some])
+            torch.autograd.backward(answers, [share[:, some] for share in towards])
+    for tensor, other in zip((code, *generator.field.parameters()), (exact_code, *exact.parameters()), strict=True):
+        assert other.grad.norm() > 0
+        assert (tensor.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
+
+
+def test_what_no_part_asked_for_has_no_gradient(tiny_params):
+    generator = Generator(tiny_params.model)
+    code = generator.mapping(torch.randn(1, tiny_params.model.z_dim)).detach().requires_grad_()
+    with field_in_parts(generator, code, EXACT):
+        pass
+    assert code.grad is None and all(weight.grad is None for weight in generator.field.parameters())
+
+
+def test_nothing_goes_on_to_the_weights_after_an_error(tiny_params):
+    generator = Generator(tiny_params.model)
+    code = generator.mapping(torch.randn(1, tiny_params.model.z_dim)).detach().requires_grad_()
+
+    def broken():
+        with field_in_parts(generator, code, EXACT) as field:
+            field(torch.rand(1, 3, 3), torch.rand(1, 3, 3))[0].sum().backward()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    assert code.grad is None
