@@ -57,24 +57,30 @@ print(float(torch.stack(errors).max()))
 """
 
 
-def run(program, tmp_path, **variables):
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled"), **variables}
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What two programs need of the compiler alike, they compile once."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+def run(program, cache, **variables):
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(cache), **variables}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return float(done.stdout), [line for line in done.stderr.splitlines() if line.startswith("pigan:")]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-def test_compiled_field_equals_the_folded_one_and_is_compiled_once(tmp_path):
-    error, told = run(TRAINING, tmp_path)
+def test_compiled_field_equals_the_folded_one_and_is_compiled_once(cache):
+    error, told = run(TRAINING, cache)
     assert told == []
     # another order of the sums, so not the same bits
     assert 0 < error < 1e-4
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-def test_compiled_images_equal_the_folded_ones_and_are_compiled_once_for_all_batches(tmp_path):
-    error, told = run(RENDERING, tmp_path)
+def test_compiled_images_equal_the_folded_ones_and_are_compiled_once_for_all_batches(cache):
+    error, told = run(RENDERING, cache)
     assert told == []
     assert 0 < error < 1e-5
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ import av
 import numpy as np
 import pytest
 import trimesh
+from matplotlib.figure import Figure
 from PIL import Image
 from ruamel.yaml import YAML
 
 from pigan.config import Params, fingerprint, merge, parse
+from pigan.report import armfigures, budgetfigure, datafigures, figures, runfigures, speedfigures
 from pigan.report.speed import Estimate, Machine, Row, ScalingPoint, Speed, Times, write_speed
 from pigan.synthesis.meshing.formats import as_trimesh, save_mesh
 from pigan.synthesis.meshing.measure import vertex_normals
@@ -385,3 +387,16 @@ def run_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Params], tup
 def make_speed() -> Callable[..., Speed]:
     """Makes the measurements of a machine that does not exist."""
     return made_up_speed
+
+
+@pytest.fixture(scope="module")
+def quick_figures() -> Iterator[None]:
+    """Empty figures, for tests that look at the words: drawing takes most of a report's time."""
+
+    def save(figure: Figure, path: Path) -> None:
+        path.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>\n', encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (armfigures, budgetfigure, datafigures, figures, runfigures, speedfigures):
+            patch.setattr(module, "save", save)
+        yield

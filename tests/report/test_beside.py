@@ -17,6 +17,7 @@ from pigan.report.collect import collect
 from pigan.report.page import make_report
 from pigan.report.tables import ablation_table
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
 MakeParams = Callable[..., Params]
 Tree = Callable[[Params], tuple[Path, Path]]
 FACTS = {"device": "Test GPU", "devices": 2, "seconds": 1850.0, "images_seen": 5_400_000, "steps": 9000}

@@ -20,6 +20,7 @@ from pigan.report.tables import ablation_table, curve_table, metrics_table, stag
 from pigan.report.verdict import cautions, comparison, headline, subject
 from pigan.training.checkpoint import FORMAT
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
 Tree = Callable[[Params], tuple[Path, Path]]
 MakeParams = Callable[..., Params]
 FID = "fid_efficientnet_lite0"

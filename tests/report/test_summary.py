@@ -13,6 +13,7 @@ from pigan.report.page import make_report, report_files
 from pigan.report.summary import FILES, FORMAT, read_summary, summarise, write_summaries
 from pigan.report.tables import ablation_table
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
 Tree = Callable[[Params], tuple[Path, Path]]
 MakeParams = Callable[..., Params]
 
