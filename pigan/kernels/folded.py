@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pigan.kernels.cube import table_of, with_features
+from pigan.kernels.sines import sine, sine_
 from pigan.models.sincos import SinCosField, sine_and_cosine
 from pigan.models.siren import (
     ENCODED,
@@ -31,9 +32,9 @@ from pigan.models.siren import (
 CPU_TILE = 2048
 GPU_TILE = 1 << 18
 
-ACTIVATIONS = {"sine": torch.sin, "relu": torch.relu, "sincos": sine_and_cosine}
+ACTIVATIONS = {"sine": sine, "relu": torch.relu, "sincos": sine_and_cosine}
 # without gradients
-IN_PLACE = {**ACTIVATIONS, "sine": torch.sin_, "relu": torch.relu_}
+IN_PLACE = {**ACTIVATIONS, "sine": sine_, "relu": torch.relu_}
 
 
 class Head(NamedTuple):
