@@ -88,10 +88,10 @@ def field_in_parts(generator: Generator, code: Float[Tensor, "batch code"], nume
     if numerics.kernel == "plain":
         yield field_of(generator, code, numerics)
         return
-    alone, folded, leaves = fold(generator.field, code).cut_off()
+    alone, pairs = fold(generator.field, code).cut_off()
     yield _of_folded(alone, generator.model.lock_view_direction, numerics)
-    met = [(tensor, leaf.grad) for tensor, leaf in zip(folded, leaves, strict=True) if leaf.grad is not None]
-    torch.autograd.backward([tensor for tensor, _ in met], [gradient for _, gradient in met])
+    met = [(folded, leaf.grad) for folded, leaf in pairs if leaf.grad is not None]
+    torch.autograd.backward([folded for folded, _ in met], [gradient for _, gradient in met])
 
 
 def _of_folded(folded: Folded, locked: bool, numerics: Numerics) -> Field:

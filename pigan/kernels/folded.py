@@ -65,22 +65,20 @@ class Folded(NamedTuple):
         """The fields of some of the images."""
         return self._replace(weights=[w[which] for w in self.weights], biases=[b[which] for b in self.biases])
 
-    def cut_off(self) -> tuple["Folded", list[Tensor], list[Tensor]]:
-        """The same with leaves in place of what was folded; that, and the leaves that stand for it, pair by pair."""
-        folded: list[Tensor] = []
-        leaves: list[Tensor] = []
+    def cut_off(self) -> tuple["Folded", list[tuple[Tensor, Tensor]]]:
+        """The same with leaves in place of what was folded; each of that with its leaf."""
+        pairs: list[tuple[Tensor, Tensor]] = []
 
         def leaf(tensor: Tensor) -> Tensor:
-            folded.append(tensor)
-            leaves.append(tensor.detach().requires_grad_(tensor.requires_grad))
-            return leaves[-1]
+            pairs.append((tensor, tensor.detach().requires_grad_(tensor.requires_grad)))
+            return pairs[-1][1]
 
         alone = self._replace(
             weights=[leaf(weight) for weight in self.weights],
             biases=[leaf(bias) for bias in self.biases],
             table=None if self.table is None else leaf(self.table),
         )
-        return alone, folded, leaves
+        return alone, pairs
 
     def hidden_to(self, dtype: torch.dtype) -> "Folded":
         """The same with the hidden layers in the type that `evaluate` would cast them to, at every call."""

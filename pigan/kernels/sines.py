@@ -14,12 +14,8 @@ from torch import Tensor
 
 def sine(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """sin(x), x in radians."""
-    if not _by_numpy(x):
-        return torch.sin(x)
-    if torch.is_grad_enabled() and x.requires_grad:
-        found: Tensor = _Sine.apply(x)
-        return found
-    return _filled(np.sin, x)
+    found: Tensor = _Sine.apply(x) if _by_numpy(x) else torch.sin(x)
+    return found
 
 
 def sine_(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

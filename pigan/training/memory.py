@@ -135,7 +135,7 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
         side //= 2
     networks = 4 * (GENERATOR_COPIES * generator + DISCRIMINATOR_COPIES * weights)
     if model.field == "embedding-siren":
-        # as large as the cube: the table of its features, that one's gradient by one tile, and the same as a cube's
+        # as large as the cube: the table of its features, that one's gradient, and what one tile adds to it
         networks += 4 * (GENERATOR_COPIES + 3) * model.features * model.embedding_side**3
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     return networks + folded + max(rendering, judging) + rendering // 4

@@ -16,7 +16,6 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from pigan.config import Params, fingerprint, merge, parse
-from pigan.report import armfigures, budgetfigure, datafigures, figures, runfigures, speedfigures
 from pigan.report.speed import Estimate, Machine, Row, ScalingPoint, Speed, Times, write_speed
 from pigan.synthesis.meshing.formats import as_trimesh, save_mesh
 from pigan.synthesis.meshing.measure import vertex_normals
@@ -393,10 +392,9 @@ def make_speed() -> Callable[..., Speed]:
 def quick_figures() -> Iterator[None]:
     """Empty figures, for tests that look at the words: drawing takes most of a report's time."""
 
-    def save(figure: Figure, path: Path) -> None:
+    def savefig(figure: Figure, path: Path, **_: object) -> None:
         path.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>\n', encoding="utf-8")
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (armfigures, budgetfigure, datafigures, figures, runfigures, speedfigures):
-            patch.setattr(module, "save", save)
+        patch.setattr(Figure, "savefig", savefig)
         yield
