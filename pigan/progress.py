@@ -12,6 +12,8 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 LOG_SECONDS = 10.0
+# between two looks at notes that are functions, on a terminal
+BAR_SECONDS = 0.2
 
 Listener = Callable[[int, int | None], None]
 """Told how much is done, and of how much."""
@@ -52,6 +54,7 @@ class Progress:
         self.start, self.done = start, start
         self.began = self.printed = time.monotonic()
         self.notes = ""
+        self._notes: dict[str, object] = {}
         self.total = total
 
     @property
@@ -70,18 +73,25 @@ class Progress:
         self._bar.close()
 
     def advance(self, amount: int = 1, **notes: object) -> None:
-        """`amount` more is done; `notes` are shown behind the bar."""
+        """`amount` more is done; `notes` are shown behind the bar.
+
+        A note that is a function is called when it is to be shown: a number on a GPU is not waited for at every step.
+        """
         self.done += amount
-        if notes:
-            self.notes = ", ".join(f"{key}={value}" for key, value in notes.items())
+        self._notes = notes or self._notes
+        now = time.monotonic()
+        due = self.done == self.total or now - self.printed > (BAR_SECONDS if self.terminal else LOG_SECONDS)
+        if due or not any(map(callable, self._notes.values())):
+            told = ((key, value() if callable(value) else value) for key, value in self._notes.items())
+            self.notes = ", ".join(f"{key}={value}" for key, value in told)
             self._bar.set_postfix_str(self.notes, refresh=False)
         self._bar.update(amount)
         listener = _listener.get()
         if listener is not None:
             listener(self.done, self.total)
-        now = time.monotonic()
-        if not self.terminal and (now - self.printed > LOG_SECONDS or self.done == self.total):
+        if due:
             self.printed = now
+        if due and not self.terminal:
             line = f"{self.label}: {self._line(max(now - self.began, 1e-9))}"
             print(f"{line}{', ' if self.notes else ''}{self.notes}", file=sys.stderr, flush=True)
 

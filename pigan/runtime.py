@@ -48,6 +48,8 @@ def prepare_process(threads: int) -> None:
     """Fixes what the last bit of a result depends on besides params and seed, and keeps freed memory."""
     # read when cuBLAS starts
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # PyTorch has kernels in Triton too, whose next version fuses no products and sums unless told
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     keep_memory()
     torch.set_num_threads(threads)
     # NumPy's own linear algebra has another pool

@@ -1,5 +1,6 @@
 """Progress: plain lines in a log, a bar on a terminal."""
 
+import functools
 import io
 import itertools
 import sys
@@ -43,6 +44,22 @@ def test_work_of_earlier_attempts_does_not_count_for_the_rate(capsys: pytest.Cap
         for step in range(3):
             shown.advance(2, loss_d=1.5, step=step)
     assert capsys.readouterr().err == "train: 906/1000 step, 0.5 step/s, 03:08 left, loss_d=1.5, step=2\n"
+
+
+@pytest.mark.usefixtures("clock")
+def test_notes_that_are_functions_are_only_asked_when_they_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = []
+
+    def note(step: int) -> str:
+        asked.append(step)
+        return f"{step} dB"
+
+    with Progress(7, "invert", "step") as shown:
+        for step in range(1, 8):
+            shown.advance(psnr=functools.partial(note, step))
+    lines = capsys.readouterr().err.splitlines()
+    assert asked == [3, 6, 7]
+    assert [line.split(", ")[-1] for line in lines] == ["psnr=3 dB", "psnr=6 dB", "psnr=7 dB"]
 
 
 @pytest.mark.usefixtures("clock")

@@ -123,7 +123,7 @@ class _SineField(torch.autograd.Function):
     def backward(ctx: Any, colour: Tensor, density: Tensor) -> tuple[Tensor | None, ...]:
         outputs = torch.cat((colour, density[..., None]), -1).float()
         # A power of two that brings the largest to 1..2 keeps fp16 from losing the small ones, whatever the loss.
-        scale = torch.exp2(-torch.floor(torch.log2(outputs.abs().amax().clamp(min=torch.finfo(torch.float32).tiny))))
+        scale = 1 / _power_below(outputs.abs().amax().clamp(min=torch.finfo(torch.float32).tiny))
         hidden, biases, sums = _gradients(outputs.mul_(scale), *ctx.saved_tensors)
         of_colour, view, of_density, first, first_bias = sums.div_(scale).split((3, 3, 1, 3, 1), 1)
         biases = torch.cat((first_bias, biases.div_(scale)), 1)
@@ -250,6 +250,17 @@ def _gradients(
             biases.append(some_biases.sum(0))
             sums.append(some_sums.sum(1))
     return torch.cat(weights), torch.cat(biases), torch.cat(sums)
+
+
+def _power_below(number: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """The largest power of two that is not above a positive float32: its exponent alone.
+
+    exp2 would be compiled for the GPU when it is first called.
+
+    >>> [float(_power_below(torch.tensor(number))) for number in (0.3, 1.0, 6.0)]
+    [0.25, 1.0, 4.0]
+    """
+    return (number.view(torch.int32) & 0x7F800000).view(torch.float32)
 
 
 def _launch(hidden: Tensor) -> Launch:

@@ -3,7 +3,7 @@
 A field may give opacities instead of densities: then the activation is the sigmoid, and alpha is its value.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -45,16 +45,39 @@ def render_weights(
     tensor([0.5000, 0.5000, 0.0000])
     """
     if activation == "sigmoid":
-        # 1 - sigmoid(x) is sigmoid(-x), which does not round to 0
-        clear = torch.sigmoid(-density[..., :-1])
-        return torch.sigmoid(density) * torch.cumprod(
-            torch.cat((torch.ones_like(density[..., :1]), clear), dim=-1), dim=-1
-        )
+        # 1 - sigmoid(x) is sigmoid(-x), which does not round to 0 until the density is near 100
+        clear = torch.sigmoid(-density[..., :-1]).clamp_min(torch.finfo(density.dtype).tiny)
+        return torch.sigmoid(density) * transmittance(clear)
     delta = torch.cat((depths[..., 1:] - depths[..., :-1], torch.full_like(depths[..., :1], LAST_INTERVAL)), dim=-1)
     activated = torch.relu(density) if activation == "relu" else torch.nn.functional.softplus(density)
     alpha = 1 - torch.exp(-delta * activated)
-    through = torch.cat((torch.ones_like(alpha[..., :1]), 1 - alpha[..., :-1] + 1e-10), dim=-1)
-    return alpha * torch.cumprod(through, dim=-1)
+    return alpha * transmittance(1 - alpha[..., :-1] + 1e-10)
+
+
+def transmittance(clear: Float[Tensor, "*batch sample-1"]) -> Float[Tensor, "*batch sample"]:
+    """Share of the light that reaches each sample, when `clear` (above 0) of it passes each one but the last.
+
+    >>> transmittance(torch.tensor([0.5, 0.5]))
+    tensor([1.0000, 0.5000, 0.2500])
+    """
+    through = torch.cat((clear.new_ones((*clear.shape[:-1], 1)), clear), dim=-1)
+    reached: Tensor = _ProductOfPositive.apply(through)
+    return reached
+
+
+class _ProductOfPositive(torch.autograd.Function):
+    """`torch.cumprod` over the last dimension, whose gradient waits for the device to say whether there are zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, factors: Tensor) -> Tensor:
+        products = torch.cumprod(factors, dim=-1)
+        ctx.save_for_backward(factors, products)
+        return products
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        factors, products = ctx.saved_tensors
+        return (products * gradient).flip(-1).cumsum(-1).flip(-1) / factors
 
 
 def composite(

@@ -6,6 +6,7 @@ with the true one.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,8 +139,7 @@ def invert(
                 # of regularisation * offset ** 2, summed
                 search.step(gradient + 2 * settings.regularisation * search.offset, settings.lr * FALL**falls)
                 if label:
-                    # colours span 2
-                    progress.advance(psnr=f"{10 * np.log10(4 / max(float(error.mean()), 1e-12)):.1f} dB")
+                    progress.advance(psnr=partial(_psnr, error))
             codes.append(centre + search.offset)
     return torch.cat(codes)
 
@@ -203,6 +203,11 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
         fov=posed.fov.cpu().numpy(),
     )
     return None
+
+
+def _psnr(error: Float[Tensor, "view"]) -> str:
+    """Of colours, which span 2."""
+    return f"{10 * np.log10(4 / max(float(error.mean()), 1e-12)):.1f} dB"
 
 
 def _towards_code(

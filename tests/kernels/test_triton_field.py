@@ -3,6 +3,7 @@
 Triton decides at import whether it interprets, so one test here runs this file once more in a process of its own.
 """
 
+import copy
 import functools
 import math
 import os
@@ -43,13 +44,7 @@ class Case(NamedTuple):
     towards_density: torch.Tensor
 
     def to(self, *how) -> "Case":
-        return Case(*(part.to(*how) if isinstance(part, torch.Tensor) else copied(part, *how) for part in self))
-
-
-def copied(field, *how):
-    same = FilmSirenField(field.hidden, len(field.layers), field.coordinate_scale)
-    same.load_state_dict(field.state_dict())
-    return same.to(*how)
+        return Case(*(copy.deepcopy(part).to(*how) for part in self))
 
 
 def make_case(device, layers=2, images=2):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pigan.rendering.volume import composite, distance_variance, render_weights
+from pigan.rendering.volume import composite, distance_variance, render_weights, transmittance
 
 DEPTHS = torch.tensor([1.0, 1.2, 1.5, 1.9], dtype=torch.float64)
 
@@ -96,6 +96,38 @@ def test_gradients_are_those_of_finite_differences(activation):
         return seen.colour, seen.distance
 
     assert torch.autograd.gradcheck(colour_and_distance, (rgb, density))
+
+
+@settings(max_examples=60, deadline=None)
+@given(clear=arrays.arrays(np.float32, (2, 5), elements=st.floats(2.0**-33, 1, width=32)))
+def test_transmittance_has_the_bits_of_the_product_and_of_its_gradient(clear):
+    own, plain = (torch.tensor(clear, requires_grad=True) for _ in range(2))
+    got = transmittance(own)
+    expected = torch.cumprod(torch.cat((torch.ones((2, 1)), plain), -1), -1)
+    assert torch.equal(got, expected)
+    towards = torch.linspace(-1, 1, 12).reshape(2, 6)
+    got.backward(towards)
+    expected.backward(towards)
+    assert torch.equal(own.grad, plain.grad)
+
+
+def test_transmittance_has_second_derivatives():
+    clear = torch.tensor([[0.5, 0.9, 0.2], [1.0, 0.3, 0.7]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(transmittance, (clear,))
+    assert torch.autograd.gradgradcheck(transmittance, (clear,))
+
+
+def test_the_only_sample_of_a_ray_is_opaque():
+    weights = render_weights(torch.ones((3, 1)), torch.ones((3, 1)), "relu")
+    assert weights.tolist() == [[1.0]] * 3
+
+
+def test_wall_of_opacity_one_has_no_gradient_that_is_not_a_number():
+    density = torch.tensor([1000.0, 1.0, 1000.0, 1.0], requires_grad=True)
+    weights = render_weights(density, DEPTHS.float(), "sigmoid")
+    assert weights.tolist() == pytest.approx([1.0, 0.0, 0.0, 0.0])
+    weights.sum().backward()
+    assert bool(torch.isfinite(density.grad).all())
 
 
 def test_variance_of_two_equal_surfaces():

@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def invert_photos(
                     spent = seconds + time.monotonic() - began
                     about = {"fingerprint": print_, "seconds": spent, **search.about()}
                     write_tensors(saved, search.tensors(), about)
-                progress.advance(pixels=f"{error:.4f}")
+                progress.advance(pixels=partial("{:.4f}".format, error))
         best = search.best()
         write_preview(out / PREVIEW, model, photo, best)
         about = {

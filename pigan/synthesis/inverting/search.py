@@ -148,15 +148,15 @@ class PhotoSearch:
         """Steps taken."""
         return sum(phase.steps for phase in self.phases[: self.phase]) + self.step
 
-    def advance(self) -> float:
-        """Takes one step; returns the least squared error of its rays."""
+    def advance(self) -> Float[Tensor, ""]:
+        """Takes one step; returns the least squared error of its rays, still on the device."""
         phase = self.phases[self.phase]
         error = self._solve(phase) if phase.solved else self._descend(phase)
         self.step += 1
         self._leave_finished_phases()
         return error
 
-    def _descend(self, phase: Phase) -> float:
+    def _descend(self, phase: Phase) -> Float[Tensor, ""]:
         """One step of Adam."""
         settings, device = self.settings, self.model.device
         random = generator_for(CPU, settings.seed, "photo inversion", self.phase, self.step)
@@ -176,10 +176,10 @@ class PhotoSearch:
         self.codes.step(gradient, (LATENT_LR if phase.latent else settings.lr) * fall)
         self.poses.step(self.free * pose_gradient, (POSE_LR if phase.latent else LAST_POSE_LR) * fall)
         self.poses.offset = within(self.start + self.poses.offset, self.model.params.camera.radius) - self.start
-        return float(error.min())
+        return error.min()
 
     @torch.no_grad()
-    def _solve(self, phase: Phase) -> float:
+    def _solve(self, phase: Phase) -> Float[Tensor, ""]:
         """One step of Levenberg-Marquardt for every start, on the same rays each time."""
         settings, radius = self.settings, self.model.params.camera.radius
         random = generator_for(CPU, settings.seed, "photo inversion", self.phase)
@@ -207,7 +207,7 @@ class PhotoSearch:
             self.codes.offset[row] = after[:size] - self.base[row]
             self.poses.offset[row] = within(after[None, size:], radius)[0] - self.start[row]
             self.damping[row] = damping
-        return float(objectives.min())
+        return objectives.min()
 
     def best(self) -> Best:
         """The best object so far and its camera, by the objective without randomness."""
