@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TINY: dict[str, Any] = YAML(typ="safe").load((Path(__file__).parent / "tiny.yaml").read_text(encoding="utf-8"))
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SLOW = {"cluster", "robustness", "stages", "status", "storage", "test_end_to_end.py", "workflow"}
+SLOW = {"cluster", "pretended", "robustness", "stages", "status", "storage", "test_end_to_end.py", "workflow"}
 
 # a busy machine is no failure
 hypothesis.settings.register_profile("pigan", deadline=None)

@@ -4,6 +4,7 @@ import torch
 
 from pigan.cli import main
 
-# convolutions of PyTorch itself: cuDNN is not pretended
+# convolutions of PyTorch itself: cuDNN is not pretended; the processes of several GPUs import this too
 torch.backends.cudnn.enabled = False
-main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""A GPU that computes nothing (device.c), for what a program does around its kernels."""
+"""GPUs that compute nothing (device.c), for what a program does around their kernels."""
 
 import importlib.util
 import os
@@ -14,7 +14,7 @@ import torch
 HERE = Path(__file__).parent
 # PyTorch's own libraries; what they ask of CUDA's is answered by the pretended device
 ASKING = ("libc10_cuda.so", "libtorch_cuda.so", "libtorch_cuda_linalg.so", "libtorch_python.so")
-ASKED = re.compile(r" U ((?:cuda|cublas|cusolver|cusparse|cufft)\w+)")
+ASKED = re.compile(r" U ((?:cuda|cublas|cusolver|cusparse|cufft|nccl)\w+)")
 SECONDS = 300
 
 

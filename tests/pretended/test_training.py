@@ -13,6 +13,7 @@ from pigan.training.checkpoint import describe
 ARMS = [f"cars,{arm},auto,auto" for arm in YAML(typ="safe", pure=True).load(presets.text("cars"))["arms"]]
 PRECISIONS = [f"cars,baseline,{kernel},{precision}" for kernel in ("auto", "folded") for precision in ("fp32", "bf16")]
 TRIED = [*ARMS, *PRECISIONS]
+ARM = ("--arm", "baseline", "--seed", "0")
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +31,36 @@ def test_step_stays_on_the_device_and_waits_for_nothing_but_counts(steps, tried)
     assert told["waits"] == ["training/fakes.py: counts = chosen.sum(1).tolist()"] * told["rendered"]
 
 
-def test_stages_train_and_render_there(pretended_gpu, tiny_params, tmp_path):
+@pytest.fixture(scope="module")
+def project(pretended_gpu, tiny_params, tmp_path_factory):
+    """A folder with prepared data, initial weights, and params of a width that the Triton kernels have."""
+    folder = tmp_path_factory.mktemp("pretended")
     params = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update={"hidden": 32})})
-    YAML().dump(params.model_dump(), tmp_path / "params.yaml")
-    download(params, tmp_path / "raw")
-    crop(params, tmp_path / "raw", tmp_path / "prepared")
-    which = ("--arm", "baseline", "--seed", "0")
-    pretended_gpu.run("command.py", "init", *which, "--out", "init", cwd=tmp_path)
+    YAML().dump(params.model_dump(), folder / "params.yaml")
+    two = params.model_copy(update={"training": params.training.model_copy(update={"devices": 2})})
+    YAML().dump(two.model_dump(), folder / "two.yaml")
+    download(params, folder / "raw")
+    crop(params, folder / "raw", folder / "prepared")
+    pretended_gpu.run("command.py", "init", *ARM, "--out", "init", cwd=folder)
+    return folder
+
+
+def test_stages_train_and_render_there(pretended_gpu, project):
     for before, side in (("init", "8"), ("r8", "16")):
         how = ("--resolution", side, "--data", "prepared", "--init", before, "--device", "cuda")
-        done = pretended_gpu.run("command.py", "train", *which, *how, "--out", f"r{side}", cwd=tmp_path)
+        done = pretended_gpu.run("command.py", "train", *ARM, *how, "--out", f"r{side}", cwd=project)
         # 16 bits, and so in Triton, as a GPU has it by default
         assert "loaded arguments_kernel" in done.stderr
-    state = json.loads((tmp_path / "r16/state.json").read_text())
+    state = json.loads((project / "r16/state.json").read_text())
     assert state["device"] == "GPU that computes nothing" and state["global_step"] == 11
-    assert "scale" in describe(tmp_path / "r16/checkpoint.safetensors")["scaler"]
+    assert "scale" in describe(project / "r16/checkpoint.safetensors")["scaler"]
     seen = ("--model", "r16", "--seeds", "1,2", "--out", "seen", "--device", "cuda")
-    pretended_gpu.run("command.py", "render", *seen, cwd=tmp_path)
-    assert (tmp_path / "seen/render.json").is_file()
+    pretended_gpu.run("command.py", "render", *seen, cwd=project)
+    assert (project / "seen/render.json").is_file()
+
+
+def test_two_of_them_train_together(pretended_gpu, project):
+    how = ("--resolution", "8", "--data", "prepared", "--init", "init", "--device", "cuda", "--params", "two.yaml")
+    pretended_gpu.run("command.py", "train", *ARM, *how, "--out", "two", cwd=project)
+    state = json.loads((project / "two/state.json").read_text())
+    assert state["devices"] == 2 and state["global_step"] == 6
