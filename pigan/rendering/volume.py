@@ -54,7 +54,7 @@ def render_weights(
     return alpha * transmittance(1 - alpha[..., :-1] + 1e-10)
 
 
-def transmittance(clear: Float[Tensor, "*batch sample-1"]) -> Float[Tensor, "*batch sample"]:
+def transmittance(clear: Float[Tensor, "*batch before"]) -> Float[Tensor, "*batch before+1"]:
     """Share of the light that reaches each sample, when `clear` (above 0) of it passes each one but the last.
 
     >>> transmittance(torch.tensor([0.5, 0.5]))
