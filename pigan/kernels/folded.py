@@ -28,7 +28,7 @@ from pigan.models.siren import (
     with_heads,
 )
 
-# points at a time without gradients: of a CPU for each of its threads
+# points at a time without gradients, of all images together: of a CPU for each of its threads
 CPU_TILE = 2048
 GPU_TILE = 1 << 18
 
@@ -174,7 +174,8 @@ def evaluate_in_tiles(
     On a CPU one image at a time, so that a compiled `evaluation` sees the same shapes whatever the batch is.
     """
     on_cpu = points.device.type == "cpu"
-    images, tile = (1, CPU_TILE * torch.get_num_threads()) if on_cpu else (max(len(points), 1), GPU_TILE)
+    tile = CPU_TILE * torch.get_num_threads() if on_cpu else GPU_TILE
+    images = 1 if on_cpu else max(1, tile // max(points.shape[1], 1))
     rgb, density = torch.empty_like(points), points.new_empty(points.shape[:2])
     for first in range(0, len(points), images):
         which = slice(first, first + images)

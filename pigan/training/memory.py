@@ -8,6 +8,7 @@ import torch
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics, choose_numerics
+from pigan.kernels.folded import GPU_TILE
 from pigan.models.discriminator import channels_at
 from pigan.models.patchpose import MAP_SIDE
 from pigan.sections import Model
@@ -17,8 +18,10 @@ GB = 1e9
 SHARE = 0.8
 # bytes of a sample's random numbers, position, direction, colour, density, depth and weight with their gradients
 SAMPLE_BYTES = 200
-# bytes a point and number passed on by a layer that come and go in backward
+# bytes a point and number passed on by a layer that come and go in backward, of PyTorch's operations
 TRANSIENT_BYTES = 12
+# numbers passed on by a layer that are there at a time without gradients: two layers' and a sine's argument
+WITHOUT_GRADIENTS = 3
 # tiles of one shape are so many to an image, since all of a tile is computed when some of it has a gradient
 PARTS = 8
 # bytes of a corner of a feature cube around a point: row, share, point, and the first two sorted
@@ -53,8 +56,8 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
         PiganError: the limit is too low for anything.
     """
     numerics = _numerics(params, device)
-    without, limit = _without_tiles(params, resolution, batch, numerics), limit_bytes(params, device, processes)
-    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * _passed_on(params.model)
+    without, limit = _without_tiles(params, resolution, batch, numerics, device), limit_bytes(params, device, processes)
+    a_point = _point_at_work_bytes(params, numerics)
     room = (limit - without) // a_point
     busy = CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
@@ -72,8 +75,8 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
 def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: torch.device) -> int:
     """About how much memory a training step takes at its peak, weights and optimisers included."""
     numerics = _numerics(params, device)
-    a_point = point_bytes(params, numerics) + TRANSIENT_BYTES * _passed_on(params.model)
-    return _without_tiles(params, resolution, batch, numerics) + tile.images * tile.points * a_point
+    points = tile.images * tile.points
+    return _without_tiles(params, resolution, batch, numerics, device) + points * _point_at_work_bytes(params, numerics)
 
 
 def samples_of(params: Params, resolution: int) -> int:
@@ -116,10 +119,11 @@ def discriminator_bytes(params: Params, resolution: int, batch: int, width: int)
     return batch * total * width * (WITH_R1 if params.training.r1_weight > 0 else JUDGED)
 
 
-def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numerics) -> int:
+def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numerics, device: torch.device) -> int:
     """Weights and optimisers, folded weights, judging, and the samples of a batch without what the field keeps."""
     model = params.model
-    rendering = SAMPLE_BYTES * batch * samples_of(params, resolution)
+    samples = batch * samples_of(params, resolution)
+    rendering = SAMPLE_BYTES * samples
     hidden, mapping = model.hidden, model.mapping_hidden
     passed_on = _passed_on(model)
     generator = model.layers * passed_on * hidden + mapping * (
@@ -138,7 +142,17 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
         # as large as the cube: the table of its features, that one's gradient, and what one tile adds to it
         networks += 4 * (GENERATOR_COPIES + 3) * model.features * model.embedding_side**3
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
-    return networks + folded + max(rendering, judging) + rendering // 4
+    # on a CPU they stay in the cache, in the Triton kernels on chip
+    layers = 0
+    if device.type == "cuda" and numerics.kernel != "triton":
+        layers = WITHOUT_GRADIENTS * 4 * passed_on * min(samples, GPU_TILE)
+    return networks + folded + max(rendering + layers, judging) + rendering // 4
+
+
+def _point_at_work_bytes(params: Params, numerics: Numerics) -> int:
+    """Bytes that one point takes at most in backward; what comes and goes in the Triton kernels stays on chip."""
+    transient = 0 if numerics.kernel == "triton" else TRANSIENT_BYTES * _passed_on(params.model)
+    return point_bytes(params, numerics) + transient
 
 
 def _passed_on(model: Model) -> int:

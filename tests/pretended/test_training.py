@@ -1,6 +1,7 @@
 """Training on a GPU that computes nothing: devices, waits, launches, determinism; no number is right here."""
 
 import json
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,13 +14,14 @@ from pigan.training.checkpoint import describe
 ARMS = [f"cars,{arm},auto,auto" for arm in YAML(typ="safe", pure=True).load(presets.text("cars"))["arms"]]
 PRECISIONS = [f"cars,baseline,{kernel},{precision}" for kernel in ("auto", "folded") for precision in ("fp32", "bf16")]
 TRIED = [*ARMS, *PRECISIONS]
+STEPS = Path(__file__).with_name("steps.py")
 ARM = ("--arm", "baseline", "--seed", "0")
 
 
 @pytest.fixture(scope="module")
 def steps(pretended_gpu):
     """What is told of each step; in one process, since PyTorch takes seconds to start."""
-    told = pretended_gpu.run("steps.py", *TRIED).stdout.splitlines()
+    told = pretended_gpu.script(STEPS, *TRIED).stdout.splitlines()
     return dict(zip(TRIED, map(json.loads, told), strict=True))
 
 
@@ -41,26 +43,26 @@ def project(pretended_gpu, tiny_params, tmp_path_factory):
     YAML().dump(two.model_dump(), folder / "two.yaml")
     download(params, folder / "raw")
     crop(params, folder / "raw", folder / "prepared")
-    pretended_gpu.run("command.py", "init", *ARM, "--out", "init", cwd=folder)
+    pretended_gpu.pigan("init", *ARM, "--out", "init", cwd=folder)
     return folder
 
 
 def test_stages_train_and_render_there(pretended_gpu, project):
     for before, side in (("init", "8"), ("r8", "16")):
         how = ("--resolution", side, "--data", "prepared", "--init", before, "--device", "cuda")
-        done = pretended_gpu.run("command.py", "train", *ARM, *how, "--out", f"r{side}", cwd=project)
+        done = pretended_gpu.pigan("train", *ARM, *how, "--out", f"r{side}", cwd=project)
         # 16 bits, and so in Triton, as a GPU has it by default
         assert "loaded arguments_kernel" in done.stderr
     state = json.loads((project / "r16/state.json").read_text())
     assert state["device"] == "GPU that computes nothing" and state["global_step"] == 11
     assert "scale" in describe(project / "r16/checkpoint.safetensors")["scaler"]
     seen = ("--model", "r16", "--seeds", "1,2", "--out", "seen", "--device", "cuda")
-    pretended_gpu.run("command.py", "render", *seen, cwd=project)
+    pretended_gpu.pigan("render", *seen, cwd=project)
     assert (project / "seen/render.json").is_file()
 
 
 def test_two_of_them_train_together(pretended_gpu, project):
     how = ("--resolution", "8", "--data", "prepared", "--init", "init", "--device", "cuda", "--params", "two.yaml")
-    pretended_gpu.run("command.py", "train", *ARM, *how, "--out", "two", cwd=project)
+    pretended_gpu.pigan("train", *ARM, *how, "--out", "two", cwd=project)
     state = json.loads((project / "two/state.json").read_text())
     assert state["devices"] == 2 and state["global_step"] == 6
