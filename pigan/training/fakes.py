@@ -25,10 +25,7 @@ from pigan.rendering.rays import pixel_directions, world_rays
 from pigan.rendering.render import RayRandomness, Samples, draw_randomness, sample_rays
 from pigan.rendering.volume import Rendering, composite
 from pigan.training.distributed import ALONE, Ranks
-from pigan.training.memory import Tile, tile_of
-
-# of a pass without gradients, which keeps some 100 bytes a point
-POINTS_A_PASS = 1 << 22
+from pigan.training.memory import POINTS_A_PASS, Tile, tile_of
 
 
 class Fakes:

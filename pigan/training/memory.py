@@ -18,6 +18,8 @@ GB = 1e9
 SHARE = 0.8
 # bytes of a sample's random numbers, position, direction, colour, density, depth and weight with their gradients
 SAMPLE_BYTES = 200
+# of images that are sampled at a time without gradients, which keeps some 100 bytes a point
+POINTS_A_PASS = 1 << 22
 # bytes a point and number passed on by a layer that come and go in backward, of PyTorch's operations
 TRANSIENT_BYTES = 12
 # numbers passed on by a layer that are there at a time without gradients: two layers' and a sine's argument
@@ -142,10 +144,13 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
         # as large as the cube: the table of its features, that one's gradient, and what one tile adds to it
         networks += 4 * (GENERATOR_COPIES + 3) * model.features * model.embedding_side**3
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
-    # on a CPU they stay in the cache, in the Triton kernels on chip
-    layers = 0
-    if device.type == "cuda" and numerics.kernel != "triton":
-        layers = WITHOUT_GRADIENTS * 4 * passed_on * min(samples, GPU_TILE)
+    together = 0
+    if numerics.kernel == "plain":
+        together = max(POINTS_A_PASS, samples_of(params, resolution))
+    elif numerics.kernel != "triton" and device.type == "cuda":
+        together = GPU_TILE
+    # else they stay on chip, or in a CPU's cache
+    layers = WITHOUT_GRADIENTS * 4 * passed_on * min(samples, together)
     return networks + folded + max(rendering + layers, judging) + rendering // 4
 
 

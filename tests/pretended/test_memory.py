@@ -11,6 +11,7 @@ TRIED = [
     "cars-64,baseline,auto,auto,4",
     "cars-64,baseline,folded,fp16,",
     "cars-64,baseline,folded,fp32,6",
+    "cars-64,baseline,plain,fp32,24",
     "cars-64,relu-pe,auto,auto,",
     "cars,embedding,auto,auto,",
     "cars,sincos-concat,auto,auto,",
