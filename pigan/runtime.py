@@ -55,6 +55,8 @@ def prepare_process(threads: int) -> None:
     # NumPy's own linear algebra has another pool
     threadpool_limits(threads)
     torch.backends.cudnn.benchmark = False
+    # fp32 is fp32: of all operations, convolutions alone would round to TF32
+    torch.backends.cudnn.allow_tf32 = False
     # the same as torch.use_deterministic_algorithms, which loads PyTorch's compiler to tell it (see `compiled`)
     torch.set_deterministic_debug_mode("warn")
 

@@ -24,7 +24,8 @@ def tiles(chosen: Bool[Tensor, "batch point"], tile: Tile) -> Iterator[tuple[sli
 
 fakes_tiles = fakes.tiles
 fakes.tiles = tiles
-# convolutions of PyTorch itself: cuDNN is not pretended; the processes of several GPUs import all this too
+# convolutions of PyTorch itself, always: cuDNN is not pretended; the processes of several GPUs import all this too
 torch.backends.cudnn.enabled = False
+vars(torch._C)["_set_cudnn_enabled"] = lambda enabled: None
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Training on a GPU that computes nothing: devices, waits, launches, determinism; no number is right here."""
+"""Stages and steps of training on GPUs that compute nothing: devices, waits, launches, determinism."""
 
 import json
 from pathlib import Path
@@ -66,3 +66,9 @@ def test_two_of_them_train_together(pretended_gpu, project):
     pretended_gpu.pigan("train", *ARM, *how, "--out", "two", cwd=project)
     state = json.loads((project / "two/state.json").read_text())
     assert state["devices"] == 2 and state["global_step"] == 6
+
+
+def test_two_of_them_share_the_features(pretended_gpu, project):
+    where = ("--data", "prepared", "--out", "stats.npz", "--device", "cuda", "--gpus", "2")
+    pretended_gpu.pigan("real-stats", "--extractor", "efficientnet_lite0", *where, cwd=project)
+    assert (project / "stats.npz").is_file()
