@@ -40,7 +40,7 @@ def build(folder: Path) -> dict[str, str]:
     compiled, rest, library = folder / "device.o", folder / "rest.c", folder / "libcuda.so.1"
     _run("gcc", "-w", "-c", "-fPIC", "-O1", *include, Path(__file__).with_name("device.c"), "-o", compiled)
     own = set(re.findall(r" T (\w+)", _run("nm", compiled)))
-    asked = {name for library in ASKING for name in ASKED.findall(_run("nm", "-D", packages / "torch/lib" / library))}
+    asked = {name for asking in ASKING for name in ASKED.findall(_run("nm", "-D", packages / "torch/lib" / asking))}
     asked |= set(re.findall(r"\b(cu[A-Z]\w+)\s*\(", (runtime.parent / "cuda.h").read_text()))
     rest.write_text("".join(f"int {name}(void) {{ return 0; }}\n" for name in sorted(asked - own)))
     _run("gcc", "-w", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", compiled, rest, "-o", library)

@@ -85,7 +85,7 @@ class TrainedModel:
     @torch.no_grad()
     def codes(self, latents: Float[Tensor, "object z"], psi: float = 1.0) -> Float[Tensor, "object code"]:
         """What conditions the field (frequencies and phases), truncated by `psi` towards the average."""
-        code: Tensor = self.generator.mapping(latents)
+        code: Tensor = self.generator.mapping(latents.to(self.device))
         return code if psi == 1 else truncate(code, self.average_code, psi)
 
     def cameras(
@@ -97,10 +97,10 @@ class TrainedModel:
     ) -> Cameras:
         """Cameras that look at the object (radians, world units); the training's usual ones where nothing is said."""
         camera = self.params.camera
-        yaws, pitches = torch.broadcast_tensors(
-            torch.atleast_1d(torch.as_tensor(camera.yaw_mean if yaw is None else yaw, dtype=torch.float32)),
-            torch.atleast_1d(torch.as_tensor(usual_pitch(camera) if pitch is None else pitch, dtype=torch.float32)),
-        )
+        asked = (camera.yaw_mean if yaw is None else yaw, usual_pitch(camera) if pitch is None else pitch)
+        # wherever each angle is: cameras are the same for a model on every device
+        angles = (torch.as_tensor(angle, dtype=torch.float32, device="cpu") for angle in asked)
+        yaws, pitches = torch.broadcast_tensors(*map(torch.atleast_1d, angles))
         return orbit_cameras(
             yaws, pitches, camera.fov if fov is None else fov, camera.radius if radius is None else radius
         )

@@ -1,6 +1,6 @@
 """One step of training: the discriminator first, then the generator, then the moving averages.
 
-A step waits for the device once for all images that it renders, to learn how many samples have a gradient; what it
+A step waits for the device once, with a reconstruction loss twice, to learn how many samples have a gradient; what it
 measured stays there.
 """
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import pretended
 from benchmarks.pretended.build import CannotBeBuilt, build
 
-SECONDS = 300
+SECONDS = 600
 
 
 class PretendedGpu:

@@ -30,6 +30,5 @@ def peaks(pretended_gpu):
 @pytest.mark.parametrize("tried", TRIED)
 def test_step_takes_no_more_than_estimated_and_not_much_less(peaks, tried):
     found, limit = peaks[tried], tried.split(",")[-1]
-    print(tried, found)
     assert 0.4 * found["estimated"] < found["measured"] <= found["estimated"]
     assert not limit or found["measured"] <= float(limit) * 1e9

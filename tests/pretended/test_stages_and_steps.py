@@ -72,3 +72,7 @@ def test_two_of_them_share_the_features(pretended_gpu, project):
     where = ("--data", "prepared", "--out", "stats.npz", "--device", "cuda", "--gpus", "2")
     pretended_gpu.pigan("real-stats", "--extractor", "efficientnet_lite0", *where, cwd=project)
     assert (project / "stats.npz").is_file()
+
+
+def test_model_in_python_takes_what_is_on_either_device(pretended_gpu):
+    pretended_gpu.script(Path(__file__).with_name("api.py"))
