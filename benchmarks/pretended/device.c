@@ -95,8 +95,7 @@ cudaError_t cudaMallocHost(void **memory, size_t size) { return cudaMalloc(memor
 cudaError_t cudaFreeHost(void *memory) { return cudaFree(memory); }
 cudaError_t cudaMemcpyAsync(
     void *to, const void *from, size_t size, enum cudaMemcpyKind kind, cudaStream_t stream) {
-    /* what comes back from the GPU is 0; true where it is one truth, as of "are all weights finite?" */
-    if (kind == cudaMemcpyDeviceToHost) memset(to, size == 1, size);
+    if (kind == cudaMemcpyDeviceToHost) memset(to, 0, size);
     else if (kind == cudaMemcpyHostToDevice) memmove(to, from, size);
     return 0;
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from pigan.errors import PiganError
@@ -162,9 +162,10 @@ class TrainingImages:
     def images(self, indices: Int64[Tensor, " b"], flip: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b 3 h w"]:
         """Images in [-1, 1] on the device; `indices` count within the training split, `flip` mirrors left and right."""
         # bytes are a quarter of the floats: gathered, mirrored and turned to planes before they are converted
-        taken = self._bytes.index_select(0, self._rows[indices.to(self._rows.device)]).to(self.device)
+        rows = self._rows[_sent(indices, self._rows.device)]
+        taken = _sent(self._bytes.index_select(0, rows), self.device)
         if flip is not None:
-            taken = torch.where(flip.to(self.device)[:, None, None, None], taken.flip(2), taken)
+            taken = torch.where(_sent(flip, self.device)[:, None, None, None], taken.flip(2), taken)
         return taken.permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
 
     def poses(
@@ -173,11 +174,16 @@ class TrainingImages:
         """Pitch and yaw (radians) of images, None when unknown; a mirrored image is seen from the mirrored yaw."""
         if self._poses is None:
             return None
-        pitch, yaw = self._poses[indices.to(self.device)].unbind(1)
+        pitch, yaw = self._poses[_sent(indices, self.device)].unbind(1)
         if flip is not None:
             # the mirror is the plane x = 0, across which yaw pi / 2 looks straight
-            yaw = torch.where(flip.to(self.device), torch.pi - yaw, yaw)
+            yaw = torch.where(_sent(flip, self.device), torch.pi - yaw, yaw)
         return torch.stack([pitch, yaw], 1)
+
+
+def _sent(values: Shaped[Tensor, "*any"], device: torch.device) -> Shaped[Tensor, "*any"]:
+    """`values` on the device, without waiting for what it does: CUDA has copied pageable memory when this returns."""
+    return values.to(device, non_blocking=True)
 
 
 @functools.lru_cache(maxsize=4)

@@ -25,10 +25,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
     Raises:
         PiganError: a tensor is not finite, the disk is full, or no permission.
     """
-    broken = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    broken = next((name for name, value in plain.items() if not torch.isfinite(value).all()), None)
     if broken:
         raise PiganError(f"{path}: not saved, {broken} is not finite; lower the learning rates or use fp32")
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     description = {"format": FORMAT, **about}
     sealed = {SEAL: content_sha256(description, plain), **description}
     # one key: the order of several would differ from run to run

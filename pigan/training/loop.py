@@ -267,7 +267,9 @@ def _log_line(
     Raises:
         PiganError: a loss is not finite.
     """
-    numbers = {name: float(value) for name, value in measured.items()}
+    # one wait for all of them
+    read = torch.stack([value.float() for value in measured.values()]).tolist()
+    numbers: dict[str, float] = dict(zip(measured, read, strict=True))
     for name, value in numbers.items():
         if not math.isfinite(value) and not (state.scaler.is_enabled() and name in SKIPPED_BY_SCALER):
             raise PiganError(

@@ -9,14 +9,14 @@ import pytest
 from benchmarks import pretended
 from benchmarks.pretended.build import CannotBeBuilt, build
 
-SECONDS = 600
+ROOT, SECONDS = Path(__file__).parents[2], 600
 
 
 class PretendedGpu:
     """Runs Python in processes that see two such GPUs."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = {**environment, "OMP_NUM_THREADS": "1"}
+        self.environment = {**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     def script(self, path: Path, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
         """A script; fails with what it said."""

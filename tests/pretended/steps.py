@@ -2,13 +2,12 @@
 
 import json
 import sys
-import traceback
-import warnings
 from typing import Any
 
 import torch
 from ruamel.yaml import YAML
 
+from benchmarks.pretended.waits import waits
 from pigan import config, presets
 from pigan.runtime import prepare_process
 from pigan.training.curriculum import schedule
@@ -39,21 +38,10 @@ def waits_of(name: str, arm: str, kernel: str, precision: str) -> dict[str, Any]
     state, rates = initial_state(params, device, 0), schedule(params.training, stage, 5, 5)
     real, pose = torch.rand((BATCH, 3, side, side)).to(device), torch.rand((BATCH, 2)).to(device)
     training_step(state, params, rates, real, 0, pose)
-    waits: list[str] = []
-
-    def record(message: Warning | str, *_: Any, **__: Any) -> None:
-        if "synchronizing CUDA operation" in str(message):
-            own = [frame for frame in traceback.extract_stack() if "/pigan/" in frame.filename]
-            waits.append(f"{own[-1].filename.split('/pigan/')[1]}: {own[-1].line}")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = record
-        torch.cuda.set_sync_debug_mode("warn")
+    with waits() as waited:
         measured = training_step(state, params, rates, real, 0, pose)
-        torch.cuda.set_sync_debug_mode("default")
     return {
-        "waits": waits,
+        "waits": waited,
         "rendered": 2 if params.training.reconstruction_weight > 0 else 1,
         "devices": sorted({str(value.device) for value in measured.values()}),
     }

@@ -15,6 +15,7 @@ ARMS = [f"cars,{arm},auto,auto" for arm in YAML(typ="safe", pure=True).load(pres
 PRECISIONS = [f"cars,baseline,{kernel},{precision}" for kernel in ("auto", "folded") for precision in ("fp32", "bf16")]
 TRIED = [*ARMS, *PRECISIONS]
 STEPS = Path(__file__).with_name("steps.py")
+TILES = "training/fakes.py: counts = chosen.sum(1).tolist()"
 ARM = ("--arm", "baseline", "--seed", "0")
 
 
@@ -30,7 +31,7 @@ def test_step_stays_on_the_device_and_waits_for_nothing_but_counts(steps, tried)
     told = steps[tried]
     assert told["devices"] == ["cuda:0"]
     # how many samples have a gradient is asked once for all images that are rendered
-    assert told["waits"] == ["training/fakes.py: counts = chosen.sum(1).tolist()"] * told["rendered"]
+    assert told["waits"] == [TILES] * told["rendered"]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,17 @@ def test_stages_train_and_render_there(pretended_gpu, project):
     seen = ("--model", "r16", "--seeds", "1,2", "--out", "seen", "--device", "cuda")
     pretended_gpu.pigan("render", *seen, cwd=project)
     assert (project / "seen/render.json").is_file()
+
+
+def test_loop_waits_for_nothing_more_but_what_it_logs(pretended_gpu, project):
+    how = ("--resolution", "8", "--data", "prepared", "--init", "init", "--out", "watched", "--device", "cuda")
+    done = pretended_gpu.script(Path(__file__).with_name("loop.py"), "train", *ARM, *how, cwd=project)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["waits"].count(TILES) == told["steps"] == 5
+    # a line of log each step here, checkpoints every other one
+    logs, kept = "training/loop.py", {"training/checkpoint.py", "training/state.py"}
+    files = [line.split(":")[0] for line in told["waits"]]
+    assert set(files) == {"training/fakes.py", logs, *kept} and files.count(logs) == 5
 
 
 def test_two_of_them_train_together(pretended_gpu, project):
