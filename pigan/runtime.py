@@ -57,6 +57,9 @@ def prepare_process(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
     # fp32 is fp32: of all operations, convolutions alone would round to TF32
     torch.backends.cudnn.allow_tf32 = False
+    # and sums of 16-bit products are fp32: cuBLAS may add parts of them in 16 bits, of which there are many over points
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # the same as torch.use_deterministic_algorithms, which loads PyTorch's compiler to tell it (see `compiled`)
     torch.set_deterministic_debug_mode("warn")
 
