@@ -14,15 +14,16 @@ from pigan.training.memory import Tile
 # as at fresh weights, whose density is above 0 at half of the samples
 SHARE = 0.5
 
+tiles_of = fakes.tiles
+
 
 def tiles(chosen: Bool[Tensor, "batch point"], tile: Tile) -> Iterator[tuple[slice, Int64[Tensor, "image tile_point"]]]:
     """As many tiles as when a share of an image's samples has a gradient: numbers are 0 here."""
     share = int(SHARE * chosen.shape[1])
     with mock.patch.object(Tensor, "tolist", lambda counts: [share] * len(counts)):
-        yield from fakes_tiles(chosen, tile)
+        yield from tiles_of(chosen, tile)
 
 
-fakes_tiles = fakes.tiles
 fakes.tiles = tiles
 # convolutions of PyTorch itself, always: cuDNN is not pretended; the processes of several GPUs import all this too
 torch.backends.cudnn.enabled = False
