@@ -51,7 +51,7 @@ class PosedImages(NamedTuple):
     """-1..1"""
     cam2world: Float[Tensor, "view 4 4"]
     fov: Float[Tensor, "view"]
-    """Opening angle between the outer edges, radians."""
+    """Opening angle between the outer edges, radians; read by the processor, so best kept there."""
 
 
 class Rays(NamedTuple):
@@ -186,7 +186,7 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
     posed = PosedImages(
         torch.from_numpy(target).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1,
         torch.from_numpy(cameras.cam2world[rows].astype(np.float32)).to(device),
-        torch.from_numpy(cameras.fov[rows].astype(np.float32)).to(device),
+        torch.from_numpy(cameras.fov[rows].astype(np.float32)),
     )
     # named by the row, so that a view's result does not depend on how many there are
     random = [generator_for(device, params.generate.seed, "inversion", row) for row in rows.tolist()]
@@ -200,7 +200,7 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
         depth=seen.depth,
         true_depth=np.full(seen.depth.shape, np.nan, np.float32) if depth is None else depth[rows],
         cam2world=posed.cam2world.cpu().numpy(),
-        fov=posed.fov.cpu().numpy(),
+        fov=posed.fov.numpy(),
     )
     return None
 

@@ -48,18 +48,26 @@ def project(pretended_gpu, tiny_params, tmp_path_factory):
     return folder
 
 
-def test_stages_train_and_render_there(pretended_gpu, project):
+@pytest.fixture(scope="module")
+def trained(pretended_gpu, project):
+    """The same folder with both stages; what they said."""
+    said = []
     for before, side in (("init", "8"), ("r8", "16")):
         how = ("--resolution", side, "--data", "prepared", "--init", before, "--device", "cuda")
-        done = pretended_gpu.pigan("train", *ARM, *how, "--out", f"r{side}", cwd=project)
-        # 16 bits, and so in Triton, as a GPU has it by default
-        assert "loaded arguments_kernel" in done.stderr
-    state = json.loads((project / "r16/state.json").read_text())
+        said.append(pretended_gpu.pigan("train", *ARM, *how, "--out", f"r{side}", cwd=project).stderr)
+    return project, said
+
+
+def test_stages_train_and_render_there(pretended_gpu, trained):
+    folder, said = trained
+    # 16 bits, and so in Triton, as a GPU has it by default
+    assert all("loaded arguments_kernel" in one for one in said)
+    state = json.loads((folder / "r16/state.json").read_text())
     assert state["device"] == "GPU that computes nothing" and state["global_step"] == 11
-    assert "scale" in describe(project / "r16/checkpoint.safetensors")["scaler"]
+    assert "scale" in describe(folder / "r16/checkpoint.safetensors")["scaler"]
     seen = ("--model", "r16", "--seeds", "1,2", "--out", "seen", "--device", "cuda")
-    pretended_gpu.pigan("render", *seen, cwd=project)
-    assert (project / "seen/render.json").is_file()
+    pretended_gpu.pigan("render", *seen, cwd=folder)
+    assert (folder / "seen/render.json").is_file()
 
 
 def test_loop_waits_for_nothing_more_but_what_it_logs(pretended_gpu, project):
@@ -80,10 +88,14 @@ def test_two_of_them_train_together(pretended_gpu, project):
     assert state["devices"] == 2 and state["global_step"] == 6
 
 
-def test_two_of_them_share_the_features(pretended_gpu, project):
-    where = ("--data", "prepared", "--out", "stats.npz", "--device", "cuda", "--gpus", "2")
-    pretended_gpu.pigan("real-stats", "--extractor", "efficientnet_lite0", *where, cwd=project)
-    assert (project / "stats.npz").is_file()
+def test_two_of_them_share_images_and_features(pretended_gpu, trained):
+    folder, two = trained[0], ("--data", "prepared", "--device", "cuda", "--gpus", "2")
+    stats = "stats/efficientnet_lite0_16.npz"
+    pretended_gpu.pigan("real-stats", "--extractor", "efficientnet_lite0", *two, "--out", stats, cwd=folder)
+    pretended_gpu.pigan("generate", *ARM, "--model", "r16", *two, "--out", "generated", cwd=folder)
+    found = ("--pictures", "evaluated", "--out", "metrics.json")
+    pretended_gpu.pigan("evaluate", "--stats", "stats", "--generated", "generated", *two, *found, cwd=folder)
+    assert json.loads((folder / "metrics.json").read_text())
 
 
 def test_model_in_python_takes_what_is_on_either_device(pretended_gpu):
