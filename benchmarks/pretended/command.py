@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from unittest import mock
 
-import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from benchmarks.pretended.convolutions import without_cudnn
 from pigan.cli import main
 from pigan.training import fakes
 from pigan.training.memory import Tile
@@ -25,8 +25,7 @@ def tiles(chosen: Bool[Tensor, "batch point"], tile: Tile) -> Iterator[tuple[sli
 
 
 fakes.tiles = tiles
-# convolutions of PyTorch itself, always: cuDNN is not pretended; the processes of several GPUs import all this too
-torch.backends.cudnn.enabled = False
-vars(torch._C)["_set_cudnn_enabled"] = lambda enabled: None
+# the processes of several GPUs import all this too
+without_cudnn()
 if __name__ == "__main__":
     main()

@@ -3,8 +3,9 @@
 import torch
 
 import pigan
+from benchmarks.pretended.convolutions import without_cudnn
 
-torch.backends.cudnn.enabled = False
+without_cudnn()
 model = pigan.load("cars-32", device="cuda")
 yaw = torch.tensor([0.0, 1.0])
 for z in (model.latents([1, 2]), model.latents([1, 2]).cpu()):
@@ -12,3 +13,4 @@ for z in (model.latents([1, 2]), model.latents([1, 2]).cpu()):
         image, depth = model.render(z, cameras, resolution=16, truncation=0.7)
         assert image.device.type == depth.device.type == "cuda" and image.shape == (2, 16, 16, 3)
         assert pigan.show(image, depth).size[0] > 16
+        print(z.device.type, cameras.cam2world.device.type)

@@ -4,8 +4,7 @@ import contextlib
 import json
 from typing import Any
 
-import torch
-
+from benchmarks.pretended.convolutions import without_cudnn
 from benchmarks.pretended.waits import waits
 from pigan.cli import main
 from pigan.training import loop
@@ -23,8 +22,7 @@ def counted(*asked: Any, **further: Any) -> Any:
 
 
 loop.training_step = counted
-# convolutions of PyTorch itself: cuDNN is not pretended
-torch.backends.cudnn.enabled = False
+without_cudnn()
 if __name__ == "__main__":
     with contextlib.suppress(SystemExit), watch:
         main()

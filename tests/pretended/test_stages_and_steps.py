@@ -99,4 +99,6 @@ def test_two_of_them_share_images_and_features(pretended_gpu, trained):
 
 
 def test_model_in_python_takes_what_is_on_either_device(pretended_gpu):
-    pretended_gpu.script(Path(__file__).with_name("api.py"))
+    seen = pretended_gpu.script(Path(__file__).with_name("api.py")).stdout.splitlines()
+    # cameras stay with the processor wherever their angles are
+    assert seen == ["cuda cpu", "cuda cpu", "cpu cpu", "cpu cpu"]
