@@ -39,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not SLOW.intersection(item.path.parts))
 
 
+@pytest.fixture
+def on_threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of PyTorch's threads until the test ends."""
+    yield torch.set_num_threads
+    torch.set_num_threads(1)
+
+
 def preset(name: str) -> config.Params:
     return config.parse(YAML(typ="safe", pure=True).load(presets.text(name)), name)
 

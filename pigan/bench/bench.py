@@ -52,6 +52,7 @@ def bench(params: Params | None, settings: Settings) -> Speed:
     """
     device, quick = settings.device, settings.quick
     subject = own_subject(params, device, quick) if params else paper_subject(device, quick)
+    subject = subject.on_threads(settings.threads)
     chosen = chosen_way(subject.params, device)
     wanted = _wanted(subject, settings, own=params is not None)
     rows: list[Row] = []

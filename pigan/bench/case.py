@@ -62,9 +62,7 @@ def measure(case: Case, device: torch.device, machine: Machine, quick: bool, pro
     peaks, runs = [], []
     for side in everyone:
         progress.advance(0, case=case.slug, path=side.path)
-        if side.compiles:
-            side.make()()
-        peak, run = peak_of(side.make, device) if case.tensors else (None, side.make())
+        peak, run = peak_of(side.make, device, side.compiles) if case.tensors else (None, side.make())
         peaks.append(peak)
         runs.append(run)
     times = interleaved(runs, device, *((SECONDS_QUICK, ROUNDS_QUICK) if quick else (SECONDS, ROUNDS)))

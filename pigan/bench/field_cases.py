@@ -13,7 +13,7 @@ from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
 from pigan.bench.subject import Subject, Way, numerics_of, with_way
 from pigan.config import Params
-from pigan.kernels.choose import Numerics, field_in_parts, field_of
+from pigan.kernels.choose import Numerics, backward_in_parts, field_of
 from pigan.models.generator import Generator, ray_settings, seen_directions
 from pigan.models.mapping import draw_latents
 from pigan.models.siren import with_heads
@@ -181,12 +181,10 @@ def _tiled(generator: Generator, asked: Asked, images: int, points: int, numeric
     leaf = code.detach().requires_grad_()
     for first in range(0, len(code), images):
         which = slice(first, first + images)
-        with field_in_parts(generator, leaf[which], numerics) as field:
+        with backward_in_parts(generator, leaf[which], numerics) as backward:
             for start in range(0, asked.points.shape[1], points):
-                some = slice(start, start + points)
-                answers = field(asked.points[which, some], asked.directions[which, some])
-                shares = asked.towards_rgb[which, some], asked.towards_density[which, some]
-                torch.autograd.backward(answers, shares)
+                values = (asked.points, asked.directions, asked.towards_rgb, asked.towards_density)
+                backward(*(each[which, start : start + points] for each in values))
     if code.requires_grad:
         code.backward(leaf.grad)
 

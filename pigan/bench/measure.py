@@ -48,12 +48,13 @@ def interleaved(
     return times
 
 
-def peak_of(make: Make, device: torch.device) -> tuple[int, Run]:
+def peak_of(make: Make, device: torch.device, compiles: bool = False) -> tuple[int, Run]:
     """Most bytes alive at once while a side is built and called, and the side, which is warm then.
 
     Counted are tensors: weights, gradients, optimisers, inputs and whatever backward keeps. On a GPU by the caching
     allocator, on the CPU by every allocation and release that PyTorch's profiler records, backward included; scratch
-    memory that libraries take elsewhere is not seen.
+    memory that libraries take elsewhere is not seen. The profiler sees one thread, so that only one is at work: it
+    takes whole tiles, of which several would take equal parts at once.
     """
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -66,8 +67,15 @@ def peak_of(make: Make, device: torch.device) -> tuple[int, Run]:
         return torch.cuda.max_memory_allocated(device) - before, run
     # kineto tells of every start on the terminal
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    if compiles:
+        make()()
     with torch.autograd.profiler.profile(profile_memory=True) as profile:
         run = make()
+        run()
+    torch.set_num_threads(threads)
+    if compiles and threads > 1:
         run()
     changes = [event for event in profile.kineto_results.events() if event.name() == "[memory]"]
     alive = most = 0

@@ -1,7 +1,7 @@
 """What is measured: the paper's network or an experiment's own, at sizes that fit the machine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -58,6 +58,11 @@ class Subject:
     steps: dict[int, int]
     """Side and batch of the training steps."""
     notes: tuple[str, ...] = ()
+
+    def on_threads(self, threads: int) -> "Subject":
+        """The same where training has so many threads."""
+        training = self.params.training.model_copy(update={"threads": threads})
+        return replace(self, params=self.params.model_copy(update={"training": training}))
 
 
 def preset_params(name: str) -> Params:

@@ -7,9 +7,6 @@ import typer
 from pigan.cli.options import Device, ModelName, OnDevice, app, processors
 from pigan.errors import PiganError
 
-# threads of narrower fields wait for each other longer than they save
-WIDE = 128
-
 
 @app.command()
 def view(
@@ -33,7 +30,5 @@ def view(
 
     chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
-    model_params = trained.params
-    wide = model_params.model.hidden >= WIDE
-    prepare_process(processors() if wide else model_params.training.threads)
+    prepare_process(processors())
     serve(trained, model, port, open_browser)

@@ -1,7 +1,7 @@
 """Which evaluation of the radiance field a device and the params call for."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from pigan.errors import PiganError
 from pigan.kernels.compiled import compiled
 from pigan.kernels.folded import Evaluation, Folded, evaluate, evaluate_in_place, evaluate_in_tiles, fold
+from pigan.kernels.threads import share_points
 from pigan.models.generator import Generator, seen_directions
 from pigan.rendering.render import Field
 from pigan.sections import FieldKind, Kernel, Model, Precision
@@ -78,18 +79,43 @@ def field_of(generator: Generator, code: Float[Tensor, "batch code"], numerics: 
     return _of_folded(fold(field, code), locked, numerics)
 
 
+Backward = Callable[
+    [
+        Float[Tensor, "batch point 3"],
+        Float[Tensor, "batch point 3"],
+        Float[Tensor, "batch point 3"],
+        Float[Tensor, "batch point"],
+    ],
+    None,
+]
+"""Points, unit view directions, and the gradients of the loss for the points' colour and raw density."""
+
+
 @contextmanager
-def field_in_parts(generator: Generator, code: Float[Tensor, "batch code"], numerics: Numerics) -> Iterator[Field]:
-    """`field_of` for one backward pass after another, each of some points.
+def backward_in_parts(
+    generator: Generator, code: Float[Tensor, "batch code"], numerics: Numerics
+) -> Iterator[Backward]:
+    """What differentiates `generator`'s field for images with these codes, some of their points after another.
 
     The gradients of the weights and of `code` are there after the block, since the field is folded, and that
-    differentiated, once instead of in every pass.
+    differentiated, once instead of for every part.
     """
     if numerics.kernel == "plain":
-        yield field_of(generator, code, numerics)
+        field = field_of(generator, code, numerics)
+        yield lambda points, directions, *towards: torch.autograd.backward(field(points, directions), towards)
         return
     alone, pairs = fold(generator.field, code).cut_off()
-    yield _of_folded(alone, generator.model.lock_view_direction, numerics)
+    folded_field = _of_folded(alone, generator.model.lock_view_direction, numerics)
+    wanted = [tensor for tensor in (*(leaf for _, leaf in pairs), *alone.shared_weights()) if tensor.requires_grad]
+
+    def gradients(points: Tensor, directions: Tensor, *towards: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(folded_field(points, directions), wanted, towards)
+
+    def backward(*part: Tensor) -> None:
+        for found in share_points(gradients, *part):
+            torch.autograd.backward(wanted, found)
+
+    yield backward
     met = [(folded, leaf.grad) for folded, leaf in pairs if leaf.grad is not None]
     torch.autograd.backward([folded for folded, _ in met], [gradient for _, gradient in met])
 

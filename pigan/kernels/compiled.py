@@ -2,10 +2,13 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from contextlib import nullcontext
+from threading import Lock
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 # PyTorch gives up after 8, and says so at length
 MOST_SHAPES = 64
@@ -18,23 +21,29 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, compiled for the shapes it is called with; as it is written where there is no compiler.
 
     The function must be pure: its first call may be made twice. Compiled code is kept on disk by PyTorch
-    (TORCHINDUCTOR_CACHE_DIR), so that only the first process of a machine waits for it.
+    (TORCHINDUCTOR_CACHE_DIR), so that only the first process of a machine waits for it. Several threads may call it.
     """
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     # tells the compiler, too, which did not hear of it before it was loaded
     torch.use_deterministic_algorithms(
         torch.are_deterministic_algorithms_enabled(), warn_only=torch.is_deterministic_algorithms_warn_only_enabled()
     )
-    fast: Callable[P, R] | None = torch.compile(function, dynamic=False)
+    chosen: Callable[P, R] = torch.compile(function, dynamic=False)
+    known: set[Hashable] = set()
+    compiling = Lock()
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        nonlocal fast
-        if fast is not None:
+        nonlocal chosen
+        if chosen is function:
+            return function(*args, **kwargs)
+        kind = _kind(args)
+        # several threads that begin together would each compile the same
+        with nullcontext() if kind in known else compiling:
             try:
-                return fast(*args, **kwargs)
+                found = chosen(*args, **kwargs)
             except torch._dynamo.exc.TorchDynamoException as error:
-                fast = None
+                chosen = function
                 reason = str(error).strip().splitlines()[0]
                 print(
                     f"pigan: {function.__name__} is not compiled but runs as folded: {reason}; "
@@ -42,6 +51,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
                     file=sys.stderr,
                     flush=True,
                 )
-        return function(*args, **kwargs)
+                return function(*args, **kwargs)
+            known.add(kind)
+            return found
 
     return call
+
+
+def _kind(args: tuple[object, ...]) -> Hashable:
+    """What is compiled anew for other ones."""
+    leaves = tree_leaves(args)
+    shapes = tuple(leaf.shape for leaf in leaves if isinstance(leaf, torch.Tensor))
+    types = tuple(leaf for leaf in leaves if isinstance(leaf, torch.dtype))
+    return torch.is_grad_enabled(), torch.get_num_threads(), shapes, types

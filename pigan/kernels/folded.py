@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pigan.kernels.cube import table_of, with_features
 from pigan.kernels.sines import sine, sine_
+from pigan.kernels.threads import share_points
 from pigan.models.sincos import SinCosField, sine_and_cosine
 from pigan.models.siren import (
     ENCODED,
@@ -79,6 +80,11 @@ class Folded(NamedTuple):
             table=None if self.table is None else leaf(self.table),
         )
         return alone, pairs
+
+    def shared_weights(self) -> list[Tensor]:
+        """Weights that all images have in common, as they are in the field."""
+        heads = (self.density_head, self.colour_head, *([] if self.features is None else [self.features]))
+        return [tensor for head in heads for tensor in head]
 
     def hidden_to(self, dtype: torch.dtype) -> "Folded":
         """The same with the hidden layers in the type that `evaluate` would cast them to, at every call."""
@@ -182,9 +188,12 @@ def evaluate_in_tiles(
         some_images = folded.part(which).hidden_to(dtype)
         for start in range(0, points.shape[1], tile):
             some = slice(start, start + tile)
-            rgb[which, some], density[which, some] = evaluation(
-                some_images, points[which, some], directions[which, some], dtype
+            found = share_points(
+                lambda xyz, towards, images=some_images: evaluation(images, xyz, towards, dtype),
+                points[which, some],
+                directions[which, some],
             )
+            rgb[which, some], density[which, some] = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
     return rgb, density
 
 

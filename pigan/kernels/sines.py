@@ -1,7 +1,8 @@
 """The sine of float32 on a CPU: NumPy's where one thread computes, else PyTorch's.
 
 PyTorch asks MKL, which takes 2.3 times as long on an AMD processor with AVX-512, and as long as NumPy with AVX2. But
-NumPy's has one thread, and what compiles code has a fast sine of its own.
+NumPy's has one thread, which suits those that share out points (`pigan.kernels.threads`), and what compiles code has a
+fast sine of its own.
 """
 
 from typing import Any

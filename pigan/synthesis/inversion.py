@@ -226,9 +226,14 @@ def _towards_code(
         return (2 * colour - 1 - target).square().mean((1, 2))
 
     chosen = Cast(rays.origins, rays.directions.gather(1, triples))
-    busy = CPU_TILE if code.device.type == "cpu" else GPU_TILE
-    found = ray_gradients(generator, code, chosen, sampling, draw.randomness, squared, busy)
+    tile = points_a_tile(code.device)
+    found = ray_gradients(generator, code, chosen, sampling, draw.randomness, squared, tile)
     return found.code, found.loss
+
+
+def points_a_tile(device: torch.device) -> int:
+    """Points to differentiate at a time."""
+    return CPU_TILE * torch.get_num_threads() if device.type == "cpu" else GPU_TILE
 
 
 def _vanished(

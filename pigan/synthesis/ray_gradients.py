@@ -5,13 +5,15 @@ only where there are any, in tiles (`pigan.training.fakes`): nothing is left out
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from pigan.kernels.choose import EXACT, field_of
+from pigan.kernels.threads import share_points
 from pigan.models.generator import Generator
 from pigan.rendering.render import Field, RayRandomness, RaySettings, sample_rays
 from pigan.rendering.volume import composite
@@ -68,7 +70,8 @@ def ray_gradients(
     wanted = (code, rays.origins, rays.directions, further) if cameras else (code,)
     gradients = [torch.zeros_like(values) for values in wanted]
     tile = Tile(max(1, points_a_tile // depths.shape[1]), points_a_tile)
-    for views, chosen in tiles((towards_density != 0) | (towards_rgb != 0).any(-1), tile):
+
+    def of_points(views: slice, chosen: Int64[Tensor, "view point"]) -> tuple[Tensor | None, ...]:
         triples = chosen[..., None].expand(-1, -1, 3)
         leaves = [values[views].detach().clone().requires_grad_() for values in wanted]
         origins, directions = leaves[1:3] if cameras else (rays.origins[views], rays.directions[views])
@@ -79,10 +82,13 @@ def ray_gradients(
         points = origins[:, None] + along * distances
         shares = towards_rgb[views].gather(1, triples), towards_density[views].gather(1, chosen)
         answer = field_of(generator, leaves[0], EXACT)(points, along)
-        found = torch.autograd.grad(answer, leaves, shares, allow_unused=True)
-        for gradient, part in zip(gradients, found, strict=True):
-            if part is not None:
-                gradient[views] += part
+        return torch.autograd.grad(answer, leaves, shares, allow_unused=True)
+
+    for views, chosen in tiles((towards_density != 0) | (towards_rgb != 0).any(-1), tile):
+        for found in share_points(partial(of_points, views), chosen):
+            for gradient, part in zip(gradients, found, strict=True):
+                if part is not None:
+                    gradient[views] += part
     return Towards(error.detach(), gradients[0], *(gradients[1:] if cameras else (None, None, None)))
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import Numerics, choose_numerics, field_in_parts, field_of
+from pigan.kernels.choose import Numerics, backward_in_parts, choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import POLE, look_at_origin, poses_of
@@ -106,7 +106,7 @@ class Fakes:
         towards_rgb, towards_density = rgb_gradient.flatten(1, 2), density_gradient.flatten(1)
         has_gradient = (towards_density != 0) | (towards_rgb != 0).any(-1)
         for images, parts in groupby(tiles(has_gradient, self.tile), key=itemgetter(0)):
-            with field_in_parts(generator, leaf[images], self.numerics) as field:
+            with backward_in_parts(generator, leaf[images], self.numerics) as backward:
                 for _, chosen in parts:
                     rays = (chosen // depths.shape[-1])[..., None].expand(-1, -1, 3)
                     directions = self.directions[images].gather(1, rays)
@@ -115,7 +115,7 @@ class Fakes:
                     # what only fills a tile has gradients of zero
                     colour_share = towards_rgb[images].gather(1, chosen[..., None].expand(-1, -1, 3))
                     density_share = towards_density[images].gather(1, chosen)
-                    torch.autograd.backward(field(points, directions), (colour_share, density_share))
+                    backward(points, directions, colour_share, density_share)
         if code.requires_grad:
             code.backward(leaf.grad)
 

@@ -28,7 +28,7 @@ WITHOUT_GRADIENTS = 3
 PARTS = 8
 # bytes of a corner of a feature cube around a point: row, share, point, and the first two sorted
 CORNER_BYTES = 40
-# points at a time that keep the processor's cache, or a GPU, busy
+# points at a time that keep the cache of a processor's thread, or a GPU, busy
 CPU_POINTS, GPU_POINTS = 1 << 12, 1 << 20
 # copies of the weights: themselves, gradients, two Adam moments, and for the generator two averages
 GENERATOR_COPIES, DISCRIMINATOR_COPIES = 6, 4
@@ -61,7 +61,9 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     without, limit = _without_tiles(params, resolution, batch, numerics, device), limit_bytes(params, device, processes)
     a_point = _point_at_work_bytes(params, numerics)
     room = (limit - without) // a_point
-    busy = CPU_POINTS if device.type == "cpu" else GPU_POINTS
+    # threads take equal parts of a tile, but the plain field's
+    threads = 1 if numerics.kernel == "plain" else params.training.threads
+    busy = threads * CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
     points = samples_of(params, resolution) // (PARTS if fixed else 1)
     while points > min(room, busy) and points % 2 == 0:

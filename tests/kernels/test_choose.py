@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pigan.errors import PiganError
-from pigan.kernels.choose import EXACT, Numerics, choose_dtype, choose_numerics, field_in_parts, field_of
+from pigan.kernels.choose import EXACT, Numerics, backward_in_parts, choose_dtype, choose_numerics, field_of
 from pigan.models.generator import Generator
 
 CPU = torch.device("cpu")
@@ -97,9 +97,12 @@ def test_positions_have_gradients_by_every_path_that_can(tiny_params):
     assert torch.equal(gradients[1], gradients[2])
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("kernel", ["plain", "folded"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_parts_give_the_gradients_of_the_whole(tiny_params, kind, kernel):
+def test_parts_give_the_gradients_of_the_whole(tiny_params, kind, kernel, threads, on_threads, monkeypatch):
+    on_threads(threads)
+    monkeypatch.setattr("pigan.kernels.threads.LEAST", 1)
     generator = Generator(tiny_params.model.model_copy(update={"field": kind, "lock_view_direction": False}))
     code = generator.mapping(torch.randn(2, tiny_params.model.z_dim)).detach().requires_grad_()
     points, directions = torch.rand(2, 9, 3) - 0.5, torch.randn(2, 9, 3)
@@ -108,10 +111,9 @@ def test_parts_give_the_gradients_of_the_whole(tiny_params, kind, kernel):
     torch.autograd.backward(
         exact(points.double(), directions.double(), exact_code), [share.double() for share in towards]
     )
-    with field_in_parts(generator, code, Numerics(kernel, torch.float32)) as field:
+    with backward_in_parts(generator, code, Numerics(kernel, torch.float32)) as backward:
         for some in (slice(0, 4), slice(4, 5), slice(5, 9)):
-            answers = field(points[:, some], directions[:, some])
-            torch.autograd.backward(answers, [share[:, some] for share in towards])
+            backward(*(values[:, some] for values in (points, directions, *towards)))
     for tensor, other in zip((code, *generator.field.parameters()), (exact_code, *exact.parameters()), strict=True):
         assert other.grad.norm() > 0
         assert (tensor.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
@@ -120,7 +122,7 @@ def test_parts_give_the_gradients_of_the_whole(tiny_params, kind, kernel):
 def test_what_no_part_asked_for_has_no_gradient(tiny_params):
     generator = Generator(tiny_params.model)
     code = generator.mapping(torch.randn(1, tiny_params.model.z_dim)).detach().requires_grad_()
-    with field_in_parts(generator, code, EXACT):
+    with backward_in_parts(generator, code, EXACT):
         pass
     assert code.grad is None and all(weight.grad is None for weight in generator.field.parameters())
 
@@ -130,8 +132,8 @@ def test_nothing_goes_on_to_the_weights_after_an_error(tiny_params):
     code = generator.mapping(torch.randn(1, tiny_params.model.z_dim)).detach().requires_grad_()
 
     def broken():
-        with field_in_parts(generator, code, EXACT) as field:
-            field(torch.rand(1, 3, 3), torch.rand(1, 3, 3))[0].sum().backward()
+        with backward_in_parts(generator, code, EXACT) as backward:
+            backward(torch.rand(1, 3, 3), torch.rand(1, 3, 3), torch.ones(1, 3, 3), torch.ones(1, 3))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

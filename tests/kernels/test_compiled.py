@@ -32,7 +32,7 @@ for step in range(3):
 print(float(torch.stack(errors).max()))
 """
 
-# whole images without gradients: another batch of the same size must not be compiled again
+# whole images without gradients, on two threads: another batch of the same size must not be compiled again
 RENDERING = """
 import torch
 from pigan.kernels.choose import EXACT, Numerics, field_of
@@ -40,7 +40,7 @@ from pigan.kernels.folded import CPU_TILE
 from pigan.models.generator import Generator
 from pigan.bench.subject import preset_params
 
-torch.set_num_threads(1)
+torch.set_num_threads(2)
 torch.manual_seed(0)
 torch._dynamo.config.error_on_recompile = True
 model = preset_params("demo").model.model_copy(update={"hidden": 8, "layers": 2})
@@ -85,8 +85,9 @@ def test_compiled_images_equal_the_folded_ones_and_are_compiled_once_for_all_bat
     assert 0 < error < 1e-5
 
 
-def test_without_a_compiler_the_field_is_evaluated_folded_and_that_is_said_once(tmp_path):
-    error, told = run(TRAINING, tmp_path, CXX="/no/such/compiler", PATH=str(tmp_path))
+@pytest.mark.parametrize("program", [TRAINING, RENDERING], ids=["training", "rendering"])
+def test_without_a_compiler_the_field_is_evaluated_folded_and_that_is_said_once(tmp_path, program):
+    error, told = run(program, tmp_path, CXX="/no/such/compiler", PATH=str(tmp_path))
     assert error == 0
     assert len(told) == 1 and "is not compiled but runs as folded" in told[0]
     assert "install a C++ compiler (g++) or set training.kernel: folded" in told[0]

@@ -10,12 +10,10 @@ ANGLES = st.lists(st.floats(-500, 500, width=32), min_size=1, max_size=70)
 
 
 @pytest.fixture(params=[1, 2])
-def threads(request):
+def threads(request, on_threads):
     """NumPy's sine, and PyTorch's."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    on_threads(request.param)
+    return request.param
 
 
 @given(angles=ANGLES)

@@ -150,7 +150,7 @@ def test_every_field_comes_closer(field: str, tiny_params: config.Params) -> Non
     assert all(parameter.grad is None for parameter in generator.parameters())
 
 
-@pytest.mark.parametrize("tile", [64, 1 << 13])
+@pytest.mark.parametrize(("tile", "threads"), [(64, 1), (1 << 13, 1), (64, 3)])
 @pytest.mark.parametrize("activation", ["relu", "softplus"])
 @pytest.mark.parametrize("hierarchical", [False, True])
 @pytest.mark.parametrize("field", FIELDS)
@@ -159,9 +159,13 @@ def test_gradient_is_that_of_the_whole_rendering(
     hierarchical: bool,
     activation: str,
     tile: int,
+    threads: int,
     tiny_params: config.Params,
+    on_threads: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    on_threads(threads)
+    monkeypatch.setattr("pigan.kernels.threads.LEAST", 1)
     monkeypatch.setattr(inversion, "CPU_TILE", tile)
     model = {"field": field, "hierarchical": hierarchical, "density_activation": activation, "eval_background": "last"}
     params = changed(tiny_params, model=model)

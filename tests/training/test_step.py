@@ -154,6 +154,16 @@ def test_any_tile_gives_the_same_gradient(tiny_params, tile, monkeypatch):
     assert float((got - usual).norm() / usual.norm()) < 1e-5
 
 
+def test_gradient_is_that_of_one_thread_and_the_same_again_on_several(tiny_params, on_threads, monkeypatch):
+    monkeypatch.setattr("pigan.kernels.threads.LEAST", 16)
+    values, fakes, found = values_at(tiny_params), fakes_of(tiny_params), []
+    for threads in (1, 3, 3):
+        on_threads(threads)
+        found.append(generator_gradient(tiny_params, values, fakes, monkeypatch))
+    assert float((found[1] - found[0]).norm() / found[0].norm()) < 1e-5
+    assert torch.equal(found[1], found[2])
+
+
 def test_samples_do_not_depend_on_how_many_images_are_sampled_at_a_time(tiny_params, monkeypatch):
     generator, fakes = state_of(tiny_params).generator, fakes_of(tiny_params)
     together = fakes.samples(generator)

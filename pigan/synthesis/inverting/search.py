@@ -20,7 +20,7 @@ from pigan.models.mapping import draw_latents
 from pigan.rendering.render import no_randomness, render_rays
 from pigan.runtime import generator_for
 from pigan.sections import Camera
-from pigan.synthesis.inversion import CPU_TILE, FALL, FALLS, GPU_TILE, Search
+from pigan.synthesis.inversion import FALL, FALLS, Search, points_a_tile
 from pigan.synthesis.inverting.losses import Features, Perceptual
 from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import (
@@ -272,7 +272,7 @@ class PhotoSearch:
         generator, radius, device = self.model.generator, self.model.params.camera.radius, code.device
         numbers, moves = self.start + self.poses.offset, bool(self.free.any())
         cameras, colours = cameras_at(numbers, 1.0), target.colours[chosen]
-        busy = CPU_TILE if device.type == "cpu" else GPU_TILE
+        tile = points_a_tile(device)
 
         def squared(colour: Float[Tensor, "row ray 3"]) -> Float[Tensor, "row"]:
             return (2 * colour - 1 - colours).square().mean((1, 2))
@@ -284,7 +284,7 @@ class PhotoSearch:
         for rays, loss, weight in parts:
             still = no_randomness(len(code), len(rays), self.sampling, device)
             along = cast(cameras, rays, radius)
-            towards = ray_gradients(generator, code, along, self.sampling, still, loss, busy, moves)
+            towards = ray_gradients(generator, code, along, self.sampling, still, loss, tile, moves)
             gradient = gradient + weight * towards.code
             if moves:
                 pose = pose + weight * towards_numbers(numbers, rays, radius, towards)
