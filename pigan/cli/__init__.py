@@ -28,8 +28,11 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Runs the command line; errors that the user can mend are one line."""
-    # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine;
+        # those that do not for a moment (here some 50 us) are put to sleep between any two operations
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         app()
     except ParamsError as error:
