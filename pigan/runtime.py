@@ -7,6 +7,7 @@ import resource
 import sys
 
 import torch
+import torch.utils.deterministic
 from threadpoolctl import threadpool_limits
 
 from pigan.errors import PiganError
@@ -62,6 +63,8 @@ def prepare_process(threads: int) -> None:
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # the same as torch.use_deterministic_algorithms, which loads PyTorch's compiler to tell it (see `compiled`)
     torch.set_deterministic_debug_mode("warn")
+    # what an operation makes it writes: filling that first, which comes with the above, is one launch more for each
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_memory() -> None:

@@ -54,6 +54,23 @@ def test_help_names_every_command_and_where_to_start(pigan: Any) -> None:
     assert "pigan params demo > params.yaml" in out and "--debug" in out
 
 
+@pytest.mark.parametrize(
+    ("chosen", "spins"), [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_spin_for_a_moment_unless_told_otherwise(
+    pigan: Any, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], spins: str | None
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        # set first, so that what the command sets is undone after the test
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    assert pigan("--version")[0] == 0
+    assert os.environ["OMP_WAIT_POLICY"] == chosen.get("OMP_WAIT_POLICY", "passive")
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
 def test_there_is_one_command_a_stage() -> None:
     assert set(COMMANDS) == {*BESIDE, *STAGES}
 

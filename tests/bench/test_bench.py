@@ -97,6 +97,15 @@ def test_file_holds_what_was_measured(tiny_params, tmp_path):
     assert read_speed(written[0]) == speed and all(path.stat().st_size for path in written)
 
 
+def test_tiles_are_as_large_as_the_threads_that_are_measured_take(tiny_params, monkeypatch):
+    monkeypatch.setattr("pigan.training.memory.CPU_POINTS", 64)
+    one, four = (
+        bench(tiny_params, Settings(CPU, threads, True, ("field",), False, "pigan bench")).rows[0].peak_mb
+        for threads in (1, 4)
+    )
+    assert one < four
+
+
 def test_nothing_of_an_experiment_may_be_small_enough():
     huge = preset_params("carla")
     with pytest.raises(bench_module.PiganError, match=r"there are field, render, discriminator$"):

@@ -332,6 +332,14 @@ def deterministic():
     prepare_process(1)
     yield
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+
+def test_nothing_is_filled_before_it_is_written(deterministic):
+    with torch.autograd.profiler.profile() as profile:
+        torch.rand(9, generator=torch.Generator().manual_seed(0)) + torch.empty(9)
+    names = {event.name for event in profile.function_events}
+    assert "aten::empty" in names and "aten::fill_" not in names
 
 
 @pytest.mark.gpu
