@@ -112,8 +112,10 @@ def fold(field: RadianceField, code: Float[Tensor, "batch code"]) -> Folded:
         parts = _latent_folded(field.relu.modulated_linears(), code, ENCODED)
         return Folded(*parts, *heads, activation="relu", coordinate_scale=field.relu.coordinate_scale)
     gamma, shift = field.modulation(code)
-    weights = [gamma[:, i, None] * linear.weight.mT for i, linear in enumerate(field.modulated_linears())]
-    biases = [(gamma[:, i] * linear.bias + shift[:, i])[:, None] for i, linear in enumerate(field.modulated_linears())]
+    # all layers' gradients together are one tensor to autograd, not one each with zeros for the others
+    layers = list(zip(field.modulated_linears(), gamma.unbind(1), shift.unbind(1), strict=True))
+    weights = [scale[:, None] * linear.weight.mT for linear, scale, _ in layers]
+    biases = [(scale * linear.bias + phase)[:, None] for linear, scale, phase in layers]
     if isinstance(field, EmbeddingSirenField):
         scale, table = field.coordinate_scale, table_of(field.cube)
         return Folded(weights, biases, *heads, activation="sine", coordinate_scale=scale, table=table)
