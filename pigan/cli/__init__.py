@@ -28,11 +28,7 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Runs the command line; errors that the user can mend are one line."""
-    if "OMP_WAIT_POLICY" not in os.environ:
-        # read when PyTorch starts: threads that spin while they wait slow each other many times over on a busy machine;
-        # those that do not for a moment (here some 50 us) are put to sleep between any two operations
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    spin_for_a_moment()
     try:
         app()
     except ParamsError as error:
@@ -45,6 +41,17 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         _fail(error, f"unexpected {type(error).__name__}: {error} (`pigan --debug ...` shows where)", 1)
+
+
+def spin_for_a_moment() -> None:
+    """How threads wait, for OpenMP, which reads it when PyTorch starts.
+
+    Those that spin as long as they like slow each other many times over on a busy machine; those that do not for a
+    moment (here some 50 us) are put to sleep between any two operations.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def _fail(error: Exception, message: str, code: int) -> None:
