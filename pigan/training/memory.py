@@ -61,7 +61,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     without, limit = _without_tiles(params, resolution, batch, numerics, device), limit_bytes(params, device, processes)
     a_point = _point_at_work_bytes(params, numerics)
     room = (limit - without) // a_point
-    # threads take equal parts of a tile, but the plain field's
+    # threads share out a tile; the plain field, which is as the paper writes it, is not shared out
     threads = 1 if numerics.kernel == "plain" else params.training.threads
     busy = threads * CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
