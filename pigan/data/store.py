@@ -108,6 +108,15 @@ class Prepared:
         return array
 
 
+def spread(rows: Int64[np.ndarray, "n"], count: int) -> Int64[np.ndarray, "k"]:
+    """`count` of `rows` at even distances; all where there are no more.
+
+    >>> spread(np.arange(10), 4), spread(np.arange(2), 4)
+    (array([0, 3, 6, 9]), array([0, 1]))
+    """
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+
+
 def batch_indices(
     count: int, batch_size: int, step: int, seed: int, rank: int = 0, ranks: int = 1
 ) -> Int64[Tensor, " part"]:

@@ -186,8 +186,11 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def _chosen(params: Params, dataset: dict[str, Any]) -> Chosen:
-    """The first training images, the next ones, and the first of those that are held out."""
-    train, held_out = dataset["split"]["train"], dataset["split"]["held_out"]
+    """Training images, other ones, and held-out ones, drawn by `evaluate.seed`: neighbours in a list may be alike."""
+    train, held_out = (
+        np.random.default_rng(seed_of("real images", part, params.evaluate.seed)).permutation(dataset["split"][part])
+        for part in ("train", "held_out")
+    )
     count, others = params.evaluate.real_images, params.generate.images
     parts = (train[:count], train[count : count + others], held_out[:count])
     return Chosen(*(np.array(sorted(part), np.int64) for part in parts))

@@ -1,6 +1,5 @@
 """Objects that stand in for the ones of a data set: embedded cars, and plain heads, ray traced by the same code."""
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from pigan.data.cars.paint import plain
 from pigan.data.cars.raytrace import Scene, render
 from pigan.data.cars.shape import sample_car
 from pigan.data.cars.solids import Solid, ellipsoid
-from pigan.rendering.cameras import sample_cameras
+from pigan.rendering.cameras import edge_fov, sample_cameras
 from pigan.sections import Camera
 
 # heads hang so high above the floor that its shadow is out of sight
@@ -23,10 +22,7 @@ def render_proxies(
     kind: Literal["car", "head"], camera: Camera, reach: float, count: int, side: int, seed: int
 ) -> UInt8[np.ndarray, "count side side 3"]:
     """Stand-ins that fill the ball of radius `reach` (world units), seen from cameras drawn from the pose law."""
-    cam2world = sample_cameras(camera, count, seed).numpy()
-    fov = camera.fov
-    if camera.align_corners:
-        fov = 2 * math.atan(math.tan(fov / 2) * side / (side - 1))
+    cam2world, fov = sample_cameras(camera, count, seed).numpy(), edge_fov(camera, side)
     images = []
     for index, matrix in enumerate(cam2world):
         rng = np.random.default_rng([seed, index])

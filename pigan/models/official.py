@@ -1,11 +1,12 @@
-"""State dicts of the authors' released networks, renamed to pigan's, so that weights can be compared and loaded.
+"""State dicts of the authors' released networks as pigan's, so that weights can be compared and loaded.
 
-Only names are translated; `pigan.models.torchfile` reads their pickled files.
+Names are translated, and the order of two channels; `pigan.models.torchfile` reads their pickled files.
 """
 
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from pigan.errors import PiganError
@@ -26,6 +27,8 @@ DISCRIMINATOR_NAMES = (
     (r"fromRGB\.(\d+)\.model\.0\.(weight|bias)", r"from_rgb.\1.0.\2"),
     (r"final_layer\.(weight|bias)", r"final.\1"),
 )
+# their last two inputs are the pixel's place: down the rows and across, where ours are across and down
+COORDINATE_WEIGHTS = r"layers\.\d+\.network\.\d+\.conv\.weight"
 # a layer of the authors' strided discriminator that nothing uses
 UNUSED = re.compile(r"pose_layer\.(weight|bias)")
 
@@ -45,7 +48,14 @@ def discriminator_from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         PiganError: a name that the authors' discriminators do not have.
     """
-    return _renamed({name: value for name, value in state.items() if not UNUSED.fullmatch(name)}, DISCRIMINATOR_NAMES)
+    renamed = _renamed(
+        {name: value for name, value in state.items() if not UNUSED.fullmatch(name)}, DISCRIMINATOR_NAMES
+    )
+    for name, value in state.items():
+        # what has another shape is refused later
+        if re.fullmatch(COORDINATE_WEIGHTS, name) and value.ndim == 4:
+            renamed[re.sub(*DISCRIMINATOR_NAMES[0], name)] = torch.cat((value[:, :-2], value[:, -2:].flip(1)), dim=1)
+    return renamed
 
 
 def _renamed(state: Mapping[str, Tensor], names: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:

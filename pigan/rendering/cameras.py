@@ -127,6 +127,13 @@ def sample_cameras(camera: Camera, count: int, seed: int) -> Float[Tensor, "coun
     return look_at_origin(yaw.double(), pitch.double(), camera.radius)
 
 
+def edge_fov(camera: Camera, side: int) -> float:
+    """Opening angle (radians) between the outer edges of an image of `side` pixels, as the model measures it."""
+    if not camera.align_corners:
+        return camera.fov
+    return 2 * math.atan(math.tan(camera.fov / 2) * side / (side - 1))
+
+
 def fov_of_focal_length(focal_length: float, side: float) -> float:
     """Opening angle (radians) across `side`, given the focal length in the same unit.
 

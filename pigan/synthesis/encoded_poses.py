@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from pigan.config import Params
-from pigan.data.store import Prepared
+from pigan.data.store import Prepared, spread
 from pigan.models.discriminator import Discriminator
 from pigan.synthesis.history import stage_resolution
 from pigan.training.state import load_discriminator
@@ -38,7 +38,7 @@ def write_encoded_poses(
         return f"generate.resolution {made_at} is no side that the discriminator takes"
     with np.load(out / "cameras.npz") as cameras:
         generated_true = np.stack([cameras["pitch"], cameras["yaw"]], 1)
-    known, rows = prepared.cameras, prepared.held_out[:REAL_VIEWS]
+    known, rows = prepared.cameras, spread(prepared.held_out, REAL_VIEWS)
     if known is None:
         rows = rows[:0]
         real_true = np.empty((0, 2), np.float32)

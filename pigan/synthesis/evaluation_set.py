@@ -8,7 +8,7 @@ import torch
 
 from pigan.config import Params
 from pigan.models.generator import Generator
-from pigan.rendering.cameras import look_at_origin, poses_of
+from pigan.rendering.cameras import edge_fov, look_at_origin, poses_of
 from pigan.runtime import generator_for
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
 
@@ -33,7 +33,7 @@ def write_evaluation_set(generator: Generator, params: Params, out: Path, device
     np.savez(
         out / "cameras.npz",
         cam2world=look_at_origin(yaw, pitch, camera.radius).cpu().numpy(),
-        fov=np.full(len(code), camera.fov, np.float32),
+        fov=np.full(len(code), edge_fov(camera, settings.resolution), np.float32),
         pitch=pitch.cpu().numpy(),
         yaw=yaw.cpu().numpy(),
     )

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.data.store import Prepared
+from pigan.data.store import Prepared, spread
 from pigan.kernels.choose import EXACT, Numerics, choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.progress import Progress
@@ -180,7 +180,7 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
     cameras = prepared.cameras
     if cameras is None:
         return "held-out views have no cameras"
-    rows = held_out[np.linspace(0, len(held_out) - 1, min(wanted, len(held_out))).round().astype(int)]
+    rows = spread(held_out, wanted)
     device = next(generator.parameters()).device
     target, depth = prepared.images(side)[rows], prepared.depth(side)
     posed = PosedImages(

@@ -174,16 +174,24 @@ def _coloured(place: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3
     return (matplotlib.colormaps[DEPTH_COLOURS](place)[..., :3] * 255).round().astype(np.uint8)
 
 
-def normal_colours(
+def surface_normals(
     depth: Float32[np.ndarray, "view side side"], rays: Float32[np.ndarray, "ray 3"]
-) -> UInt8[np.ndarray, "view side side 3"]:
-    """Surface normals in camera space as colours (x red, y green, z blue); white where there is no surface."""
+) -> Float32[np.ndarray, "view side side 3"]:
+    """Unit normals in camera space (x right, y up, z towards the camera); NaN where no surface is, and beside that."""
     side = depth.shape[-1]
     on_plane = (rays / -rays[:, 2:]).reshape(side, side, 3)
     points = depth[..., None] * on_plane
     right, down = np.gradient(points, axis=2), np.gradient(points, axis=1)
     normals = np.cross(down, right)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    return normals
+
+
+def normal_colours(
+    depth: Float32[np.ndarray, "view side side"], rays: Float32[np.ndarray, "ray 3"]
+) -> UInt8[np.ndarray, "view side side 3"]:
+    """`surface_normals` as colours (x red, y green, z blue); white where there is no surface."""
+    normals = surface_normals(depth, rays)
     known = np.isfinite(normals.sum(-1))
     colours = (np.nan_to_num(normals) * 127.5 + 127.5).round().astype(np.uint8)
     return np.where(known[..., None], colours, np.uint8(PAPER))

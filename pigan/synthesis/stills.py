@@ -16,7 +16,16 @@ from pigan.files import atomic_file, write_json
 from pigan.models.mapping import truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
-from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, grid, normal_colours, save_image
+from pigan.synthesis.pictures import (
+    depth_bar,
+    depth_colours,
+    depth_ends,
+    enlarged,
+    grid,
+    normal_colours,
+    save_image,
+    surface_normals,
+)
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import Backdrop, Cameras, Seen, as_levels, look
 from pigan.synthesis.views import yaw_sweep
@@ -134,11 +143,10 @@ def write_stills(
 
 
 def _values(seen: Seen, cameras: Cameras, which: Map, align_corners: bool) -> Float32[np.ndarray, "view ..."]:
-    """Unrounded values: colours 0..1 (RGBA where transparent), z-depth with NaN, normals -1..1, opacity 0..1."""
+    """Unrounded: colours 0..1 (RGBA where transparent), z-depth and unit normals, NaN for none, opacity 0..1."""
     if which == "normals":
         rays = _rays(seen.depth.shape[-1], cameras.fov, align_corners)
-        shades = [normal_colours(d[None], r)[0] for d, r in zip(seen.depth.numpy(), rays, strict=True)]
-        return np.stack(shades).astype(np.float32) / 127.5 - 1
+        return np.concatenate([surface_normals(d[None], r) for d, r in zip(seen.depth.numpy(), rays, strict=True)])
     values: Float32[np.ndarray, "view ..."] = getattr(seen, which).numpy()
     return values
 
@@ -153,8 +161,8 @@ def _write_png(
         save_image(picture, grid(as_levels(seen.opacity[..., None].expand(-1, -1, -1, 3)), columns))
     elif which == "normals":
         rays = _rays(side, fov, align_corners)
-        shades = [normal_colours(d[None], r)[0] for d, r in zip(seen.depth.numpy(), rays, strict=True)]
-        save_image(picture, grid(np.stack(shades), columns))
+        shades = [normal_colours(d[None], r) for d, r in zip(seen.depth.numpy(), rays, strict=True)]
+        save_image(picture, grid(np.concatenate(shades), columns))
     else:
         return _write_depth(seen.depth.numpy(), columns, stem)
     return [picture]

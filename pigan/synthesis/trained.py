@@ -141,7 +141,9 @@ class TrainedModel:
         if {len(z), len(cameras)} - {1, views}:
             raise PiganError(f"render: {len(z)} latents and {len(cameras)} cameras; give one of one kind, or as many")
         z = z.expand(views, -1)
-        cameras = Cameras(cameras.cam2world.expand(views, 4, 4), cameras.fov.expand(views))
+        cameras = Cameras(
+            cameras.cam2world.expand(views, 4, 4), cameras.fov.expand(views), from_edges=cameras.from_edges
+        )
         side = resolution or self.params.generate.resolution
         seen = look(self.generator, self.codes(z, truncation), cameras, side, self.params, samples, background)
         return seen.colour, seen.depth

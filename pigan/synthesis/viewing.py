@@ -1,6 +1,5 @@
 """Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
 
-import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 from pigan.config import Params
 from pigan.kernels.choose import choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
-from pigan.rendering.cameras import look_along, look_at_origin
+from pigan.rendering.cameras import fov_of_focal_length, look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
 from pigan.rendering.volume import SOLID
@@ -31,6 +30,8 @@ class Cameras(NamedTuple):
     """Extrinsics, world units."""
     fov: Float[Tensor, "view"]
     """Full opening angle of the square image, radians, measured as the model's own (`camera.align_corners`)."""
+    from_edges: bool = False
+    """It is measured between the outer edges of the image, however the model measures its own."""
 
     def __len__(self) -> int:
         return len(self.cam2world)
@@ -77,8 +78,8 @@ def camera_at(
     >>> round(math.degrees(camera_at(0.5, position=here, direction=-here, up=up).fov), 3)
     90.0
     """
-    fov = torch.tensor([2 * math.atan(0.5 / focal_length)], dtype=position.dtype, device=position.device)
-    return Cameras(look_along(position[None], direction[None], up[None]), fov)
+    fov = torch.tensor([fov_of_focal_length(focal_length, 1.0)], dtype=position.dtype, device=position.device)
+    return Cameras(look_along(position[None], direction[None], up[None]), fov, from_edges=True)
 
 
 @torch.no_grad()
@@ -106,7 +107,7 @@ def look(
         shift = float(cam2world[0, :3, 3].norm()) - camera.radius
         settings = ray_settings(model, camera, _behind(background, model.eval_background), samples or own)
         settings = settings._replace(near=max(settings.near + shift, 1e-3), far=max(settings.far + shift, 2e-3))
-        pixels = pixel_directions(resolution, fov, camera.align_corners, device)
+        pixels = pixel_directions(resolution, fov, camera.align_corners and not cameras.from_edges, device)
         origin, directions = world_rays(cam2world.float(), pixels)
         field, parts = field_of(generator, code[row : row + 1], numerics), []
         for some in _tiles(resolution**2, settings):

@@ -96,7 +96,7 @@ def initial_state(params: Params, device: torch.device, seed: int) -> TrainingSt
         discriminator=discriminator,
         optimizer_generator=Adam([group for group in rates if group["params"]], betas=(first, second), fused=True),
         optimizer_discriminator=Adam(discriminator.parameters(), betas=(first, second), fused=True),
-        scaler=torch.amp.GradScaler(device.type, enabled=choose_dtype(training.precision, device) == torch.float16),
+        scaler=_new_scaler(params, device),
     )
 
 
@@ -136,6 +136,8 @@ def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, An
                 optimizer.state[parameter] = _moments(path, moments, name, parameter)
     try:
         state.counters = Counters(**{key: int(value) for key, value in description["counters"].items()})
+        # that of another checkpoint, which this one may be loaded after
+        state.scaler = _new_scaler(params, next(state.generator.parameters()).device)
         # empty where it was saved without one, as the first weights are
         if description["scaler"]:
             state.scaler.load_state_dict(description["scaler"])
@@ -215,6 +217,10 @@ def architecture(params: Params) -> dict[str, Any]:
         **{f"model.discriminator.{key}": value for key, value in params.model.discriminator.model_dump().items()},
         "top_resolution": params.curriculum.order[-1].resolution,
     }
+
+
+def _new_scaler(params: Params, device: torch.device) -> torch.amp.GradScaler:
+    return torch.amp.GradScaler(device.type, enabled=choose_dtype(params.training.precision, device) == torch.float16)
 
 
 def _fill(path: Path, module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:

@@ -76,8 +76,8 @@ def training_step(
     measured = discriminator_step(state, params, values, real, fakes[0], real_pose)
     measured |= generator_step(state, params, values, fakes[1], originals)
     state.scaler.update()
-    update_ema(state.ema, state.generator, params.training.ema_decay, step)
-    update_ema(state.ema_slow, state.generator, params.training.ema_slow_decay, step)
+    update_ema(state.ema, state.generator, params.training.ema_decay, step + 1)
+    update_ema(state.ema_slow, state.generator, params.training.ema_slow_decay, step + 1)
     state.counters.step += 1
     state.counters.global_step += 1
     state.counters.images_seen += batch

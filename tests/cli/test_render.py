@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from pigan.cli import app
 from pigan.cli.options import parse_seeds
 from pigan.errors import PiganError
+from pigan.rendering.rays import pixel_directions
+from pigan.synthesis.pictures import surface_normals
 from pigan.synthesis.trained import TrainedModel, load_model
 
 
@@ -86,6 +88,19 @@ def test_floats_are_not_rounded(model: Path, trained: TrainedModel, tmp_path: Pa
             seen = shown, file.channels()["Z"].pixels.copy()
     np.testing.assert_array_equal(seen[0], colour[0].numpy())
     np.testing.assert_array_equal(seen[1], depth[0].numpy())
+
+
+def test_normals_are_not_rounded_either(model: Path, trained: TrainedModel, tmp_path: Path) -> None:
+    render(model, tmp_path / "a", "--seeds", "2", "--what", "normals", "--format", "npy", "--truncation", "1")
+    normals = np.load(tmp_path / "a" / "normals.npy")
+    depth = trained.render(trained.latents(2), trained.cameras(), 16)[1].numpy()
+    camera = trained.params.camera
+    np.testing.assert_array_equal(
+        normals, surface_normals(depth, pixel_directions(16, camera.fov, camera.align_corners).numpy())
+    )
+    known = np.isfinite(normals).all(-1)
+    assert known.any() and np.isnan(normals[~known]).all()
+    np.testing.assert_allclose(np.linalg.norm(normals[known], axis=-1), 1, atol=1e-6)
 
 
 def test_what_is_transparent_shows_what_is_behind_it(model: Path, tmp_path: Path) -> None:

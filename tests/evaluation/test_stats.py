@@ -82,21 +82,32 @@ def features_of(data, rows, settings, mirrored=None):
 def test_parts_are_different_images_of_the_right_split(data):
     settings = params()
     found = made(settings, data)
-    np.testing.assert_array_equal(found.rows, [1, 2, 3, 5, 11])
-    np.testing.assert_array_equal(found.features, features_of(data, [1, 2, 3, 5, 11], settings))
-    # generate.images further ones, in ascending order too
-    np.testing.assert_array_equal(found.other_features, features_of(data, [6, 7, 8, 9], settings))
+    rows = found.rows.tolist()
+    assert rows == sorted(set(rows)) and set(rows) < set(TRAIN) and len(rows) == 5
+    np.testing.assert_array_equal(found.features, features_of(data, rows, settings))
+    # generate.images of the others, in ascending order too
+    others = features_of(data, sorted(set(TRAIN) - set(rows)), settings)
+    places = [int((others == one).all(1).nonzero()[0][0]) for one in found.other_features]
+    assert places == sorted(set(places)) and len(places) == 4
     np.testing.assert_array_equal(found.held_out_features, features_of(data, [0, 4], settings))
     np.testing.assert_allclose(found.fitted.mean, found.features.mean(0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(found.fitted.covariance, np.cov(found.features.astype(np.float64), rowvar=False))
     assert found.fitted.covariance.dtype == np.float64
 
 
+def test_rows_are_drawn_from_the_whole_list_by_the_seed(data):
+    """Lists have the views of an object, or the frames of a video, one behind the other."""
+    chosen = [made(params(seed=seed), data) for seed in range(30)]
+    often = np.bincount(np.concatenate([found.rows for found in chosen]), minlength=12)
+    assert not often[HELD_OUT].any() and (often[TRAIN] > 5).all() and (often[TRAIN] < 25).all()
+    np.testing.assert_array_equal(made(params(seed=3), data).rows, chosen[3].rows)
+
+
 def test_depth_maps_of_the_same_rows_are_images_too(data):
     settings = params()
     found = made(settings, data)
     # row 3 has no depth at all
-    maps = np.load(data / f"depth_{SIDE}.npy")[[1, 2, 5, 11]]
+    maps = np.load(data / f"depth_{SIDE}.npy")[found.rows[found.rows != 3]]
     expected = extract(
         depth_images(maps, settings.camera.near, settings.camera.far),
         Extractor("clip", Sums(), 3, None),
@@ -181,7 +192,8 @@ def test_depth_maps_are_mirrored_with_their_images(data):
         ({"real_images": 6}, {"count", "rows_sha256"}),
         ({"dataset": {"flip": True}, "protocol": "official"}, {"protocol", "flip", "flip_seed"}),
         ({"camera": {"far": 1.5}}, {"depth_range"}),
-        ({"seed": 5, "batch_size": 7}, set()),
+        ({"seed": 5}, {"rows_sha256"}),
+        ({"batch_size": 7}, set()),
     ],
 )
 def test_meta_changes_with_what_determines_the_features(data, changes, keys):

@@ -69,6 +69,18 @@ def test_coordinates_run_from_minus_one_to_one_across_and_down():
     assert torch.allclose(down[:, 0], torch.tensor([-1.0, 0, 1])) and torch.allclose(down[:, 0], down[:, 4])
 
 
+@pytest.mark.parametrize("kind", ["ccs", "strided"])
+def test_first_weights_are_drawn_as_the_authors_draw_them(kind):
+    """Kaiming's law (slope 0.2) for the two convolutions of a block, PyTorch's for shortcuts, input and last layers."""
+    torch.manual_seed(0)
+    network = Discriminator(config(kind, True, top=200), 256, 64)
+    for name, weight in network.named_parameters():
+        if weight.ndim == 4 and weight.numel() > 5000:
+            # U(-1, 1) / sqrt(fan_in) is PyTorch's
+            gain = 2 / 1.04 if ".network." in name else 1 / 3
+            assert weight.detach().std() == pytest.approx(math.sqrt(gain / weight[0].numel()), rel=0.05), name
+
+
 def test_residual_is_the_mean_of_both_branches_by_sqrt_two():
     block = ResidualBlock("progressive", 4, 4)
     x = torch.rand(1, 4, 8, 8)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn import functional
 
 from pigan.errors import PiganError
 from pigan.models.discriminator import Discriminator
@@ -76,6 +77,39 @@ def test_discriminator_weights_fit(paper_model):
     with torch.device("meta"):
         ours = Discriminator(config, 256, 256).state_dict()
     assert {k: v.shape for k, v in renamed.items()} == {k: v.shape for k, v in ours.items()}
+
+
+def test_pixel_coordinates_of_imported_weights_come_across_then_down(paper_model):
+    """The authors' layers see a pixel's place down the rows first (AddCoords), ours its place across."""
+    torch.manual_seed(0)
+    theirs = {name: torch.randn(shape) / 20 for name, shape in ccs_shapes().items()}
+    config = paper_model.discriminator.model_copy(update={"kind": "ccs", "encoder": True})
+    ours = Discriminator(config, 256, 256)
+    ours.load_state_dict(discriminator_from_official(theirs))
+    images = torch.rand(2, 3, 8, 8) * 2 - 1
+
+    def seen(x, weight, bias, stride):
+        ends = torch.linspace(-1, 1, x.shape[-1])
+        down, across = torch.meshgrid(ends, ends, indexing="ij")
+        x = torch.cat((x, down.expand(len(x), 1, -1, -1), across.expand(len(x), 1, -1, -1)), dim=1)
+        return functional.leaky_relu(functional.conv2d(x, weight, bias, stride, padding=1), 0.2)
+
+    x = functional.conv2d(images, theirs["fromRGB.5.model.0.weight"], theirs["fromRGB.5.model.0.bias"])
+    x = functional.leaky_relu(x, 0.2)
+    for i in (5, 6):
+        layer = f"layers.{i}"
+        main = x
+        for j, stride in ((0, 1), (2, 2)):
+            main = seen(
+                main, theirs[f"{layer}.network.{j}.conv.weight"], theirs[f"{layer}.network.{j}.conv.bias"], stride
+            )
+        beside = functional.conv2d(x, theirs[f"{layer}.proj.weight"], theirs[f"{layer}.proj.bias"], stride=2)
+        x = (main + beside) / 2**0.5
+    expected = functional.conv2d(x, theirs["final_layer.weight"], theirs["final_layer.bias"]).flatten(1)
+    with torch.no_grad():
+        judged = ours(images)
+    assert torch.allclose(judged.logit, expected[:, 0], rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+    assert torch.allclose(judged.latent, expected[:, 1:257], rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_unused_layer_is_left_out_and_foreign_names_are_refused():

@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pigan import presets
+from pigan.config import parse
 from pigan.rendering.cameras import (
+    edge_fov,
     fov_of_focal_length,
     look_along,
     look_at_origin,
@@ -54,6 +57,13 @@ def test_card_camera_of_position_direction_and_up():
     half = torch.tensor(math.pi / 2)
     assert torch.allclose(pose, look_at_origin(half, half, 2.0), atol=1e-6)
     assert math.isclose(fov_of_focal_length(1.0, 2.0), math.pi / 2)
+
+
+def test_angle_between_outer_edges():
+    camera = parse(presets.values("demo")).camera
+    assert edge_fov(camera, 16) == camera.fov
+    aligned = camera.model_copy(update={"align_corners": True})
+    assert math.tan(edge_fov(aligned, 16) / 2) / math.tan(camera.fov / 2) == pytest.approx(16 / 15)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -176,10 +176,12 @@ def test_share_of_empty_rays_knows_no_background(
     assert all(np.array_equal(empty["white"], other) for other in empty.values())
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
 def test_depth_agrees_with_the_cameras(
-    generator: Generator, tiny_params: config.Params, tmp_path: Path, show_ball: Any
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, show_ball: Any, align_corners: bool
 ) -> None:
-    params = config.parse(config.merge(tiny_params.model_dump(), {"model": {"samples": 300}}))
+    changes = {"model": {"samples": 300}, "camera": {"align_corners": align_corners}}
+    params = config.parse(config.merge(tiny_params.model_dump(), changes))
     show_ball((0.0, 0.0, 0.0), 0.12)
     write_evaluation_set(generator, params, tmp_path)
     depth, cameras = np.load(tmp_path / "depth_16.npy"), arrays(tmp_path / "cameras.npz")

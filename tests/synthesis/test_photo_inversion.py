@@ -14,6 +14,7 @@ from pigan import config
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics, field_of
 from pigan.models.generator import Generator, ray_settings
+from pigan.rendering.cameras import edge_fov
 from pigan.rendering.render import no_randomness
 from pigan.runtime import generator_for
 from pigan.synthesis import ray_gradients
@@ -24,7 +25,7 @@ from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import Known
 from pigan.synthesis.inverting.outcome import HeldOut
 from pigan.synthesis.inverting.photo import Photo, read_photo, target_of
-from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings, edge_fov
+from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import look
 
@@ -438,10 +439,3 @@ def test_similarity_is_of_what_counts() -> None:
     shifted = similarity(colour + np.float32(0.1), pixels, counts)
     assert shifted.psnr == pytest.approx(20, abs=1e-3)
     assert similarity(colour, pixels, ~counts).ssim < 0.9 and losses.WINDOW == 7
-
-
-def test_angle_between_outer_edges(ball_params: config.Params) -> None:
-    camera = ball_params.camera.model_copy(update={"align_corners": True})
-    assert edge_fov(ball_params.camera, 16) == ball_params.camera.fov
-    edges = edge_fov(camera, 16)
-    assert math.tan(edges / 2) / math.tan(camera.fov / 2) == pytest.approx(16 / 15)

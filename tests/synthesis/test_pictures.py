@@ -21,6 +21,7 @@ from pigan.synthesis.pictures import (
     normal_colours,
     sample_sheet,
     save_image,
+    surface_normals,
     write_pictures,
 )
 from pigan.synthesis.views import draw_codes, pitch_sweep, render_views, yaw_sweep
@@ -132,9 +133,10 @@ def test_plane_whose_right_or_upper_side_is_farther_looks_right_or_up(axis: int)
     depth = (1 / (1 - slope * places)).astype(np.float32).reshape(1, 16, 16)
     normal = np.zeros(3)
     normal[axis], normal[2] = slope, 1
-    expected = normal / np.linalg.norm(normal) * 127.5 + 127.5
+    normal /= np.linalg.norm(normal)
+    assert np.abs(surface_normals(depth, rays)[0, 1:-1, 1:-1] - normal).max() < 2e-3
     inner = normal_colours(depth, rays)[0, 1:-1, 1:-1]
-    assert np.abs(inner.astype(float) - expected).max() <= 2
+    assert np.abs(inner.astype(float) - (normal * 127.5 + 127.5)).max() <= 2
 
 
 def test_normals_beside_nothing_are_white() -> None:
@@ -142,6 +144,7 @@ def test_normals_beside_nothing_are_white() -> None:
     depth[0, :, :3] = np.nan
     colours = normal_colours(depth, pixel_directions(8, 0.5, False).numpy())
     assert (colours[0, :, :3] == 255).all() and (colours[0, :, 5:] != 255).any(-1).all()
+    assert np.isnan(surface_normals(depth, pixel_directions(8, 0.5, False).numpy())[0, :, :3]).all()
 
 
 def test_sheet_shows_as_many_objects_as_asked(generator: Generator, tiny_params: config.Params, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pigan import config
 from pigan.kernels import choose
 from pigan.models.generator import Generator
 from pigan.synthesis import viewing
-from pigan.synthesis.viewing import camera_at, look, orbit_cameras
+from pigan.synthesis.viewing import Cameras, camera_at, look, orbit_cameras
 from pigan.synthesis.views import draw_codes, render_views, to_uint8
 
 
@@ -61,6 +61,21 @@ def test_a_camera_of_four_things_is_the_same_camera() -> None:
     given = camera_at(0.5 / math.tan(fov / 2), position, -position, torch.tensor([0.0, 1.0, 0.0]))
     torch.testing.assert_close(given.cam2world, orbit.cam2world)
     torch.testing.assert_close(given.fov, orbit.fov)
+
+
+def test_focal_length_is_that_of_the_whole_image_whatever_the_models_own_angle_spans(
+    generator: Generator, tiny_params: config.Params
+) -> None:
+    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    camera = tiny_params.camera.model_copy(update={"align_corners": True})
+    aligned = tiny_params.model_copy(update={"camera": camera})
+    position = orbit_cameras(torch.tensor([1.2]), torch.tensor([1.3]), 0.5, 1.0).cam2world[0, :3, 3]
+    given = camera_at(2.0, position, -position, torch.tensor([0.0, 1.0, 0.0]))
+    shown = [look(generator, code, given, 8, params).colour for params in (tiny_params, aligned)]
+    assert not tiny_params.camera.align_corners and torch.equal(*shown)
+    # of 8 pixels, the centres of the outer ones are 7 apart
+    own = Cameras(given.cam2world, 2 * torch.atan(torch.tensor([0.25 * 7 / 8])))
+    torch.testing.assert_close(look(generator, code, own, 8, aligned).colour, shown[0], atol=1e-5, rtol=0)
 
 
 def test_an_object_stays_where_it_is_when_the_camera_comes_nearer(

@@ -159,6 +159,8 @@ def test_loading_leaves_nothing_of_another_checkpoint(tiny_params, tmp_path):
     state = initial_state(tiny_params, CPU, 5)
     load_state(tmp_path / "c", state, tiny_params)
     assert state.optimizer_generator.state
+    # of a run with fp16, say
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=32.0, enabled=True)
     load_state(tmp_path / "fresh", state, tiny_params)
     save_checkpoint(tmp_path / "again", tiny_params, state)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "fresh").read_bytes()

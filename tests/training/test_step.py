@@ -319,7 +319,7 @@ def test_average_follows_the_authors_warm_up():
     torch.nn.init.constant_(average.weight, 0.0)
     torch.nn.init.constant_(current.weight, 1.0)
     expected = 0.0
-    for n in range(30):
+    for n in range(1, 31):
         decay = min(0.9, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay)
         update_ema(average, current, 0.9, n)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
 from pigan.dataset_sections import World
@@ -13,6 +13,11 @@ from pigan.dataset_sections import World
 TRANSFORMS = "transforms.json"
 # beside rendered views: the 3-D models that could not be, [{file, reason}]
 REJECTED = "rejected.json"
+
+# neighbours whose depths differ by no more than this share are of one surface
+ONE_SURFACE = 0.02
+# pixels: so near to an edge is on it
+ON_EDGE = 1e-6
 
 # the rotation of raw axes after which +y points up, by the raw axis that does
 TO_Y_UP: dict[str, NDArray[np.float64]] = {
@@ -136,11 +141,19 @@ def crop_depth(
 ) -> Float[np.ndarray, "side side"]:
     """`depth` at the pixel centres of a crop, by its nearest value so that surfaces never mix; invalid becomes NaN.
 
-    `box` is (left, top, right, bottom) as shares of the image, so a depth map may have another size than its image.
+    A centre on the edge between pixels, as where every second one is left out, lies as near to all around it: there it
+    is their mean where they are one surface, else the second nearest to the camera, lest the map be shifted. `box` is
+    (left, top, right, bottom) as shares of the image, so a depth map may have another size than its image.
     """
-    height, width = depth.shape
-    steps = (np.arange(side) + 0.5) / side
-    rows = np.floor((box[1] + steps * (box[3] - box[1])) * height).astype(int).clip(0, height - 1)
-    columns = np.floor((box[0] + steps * (box[2] - box[0])) * width).astype(int).clip(0, width - 1)
-    chosen = depth[rows[:, None], columns].astype(np.float32)
-    return np.where(np.isfinite(chosen) & (chosen > 0), chosen, np.float32(np.nan))
+    rows, columns = _around(box[1], box[3], depth.shape[0], side), _around(box[0], box[2], depth.shape[1], side)
+    around = depth[rows[:, None, :, None], columns[None, :, None, :]].reshape(4, side, side).astype(np.float32)
+    ranked = np.sort(np.where(np.isfinite(around) & (around > 0), around, np.inf), axis=0)
+    chosen = np.where(ranked[3] <= (1 + ONE_SURFACE) * ranked[0], ranked.mean(0), ranked[1])
+    return np.where(np.isfinite(chosen), chosen, np.float32(np.nan))
+
+
+def _around(start: float, stop: float, size: int, side: int) -> Int64[np.ndarray, "2 side"]:
+    """The pixels on either side of the centres of a crop from `start` to `stop` (shares); mostly the same one twice."""
+    places = (start + (np.arange(side) + 0.5) / side * (stop - start)) * size
+    pixels = np.stack((np.ceil(places - ON_EDGE) - 1, np.floor(places + ON_EDGE)))
+    return pixels.astype(np.int64).clip(0, size - 1)

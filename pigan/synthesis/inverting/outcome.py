@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from pigan.files import write_json
+from pigan.rendering.cameras import edge_fov
 from pigan.synthesis.inverted_code import CODE_FILE, save_code
 from pigan.synthesis.inverting.losses import Features, Perceptual, similarity
 from pigan.synthesis.inverting.orbit import cameras_at, from_numbers
 from pigan.synthesis.inverting.photo import Photo
-from pigan.synthesis.inverting.search import Best, SearchSettings, edge_fov
+from pigan.synthesis.inverting.search import PERCEPTUAL_SIDE, Best, SearchSettings
 from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, enlargement, grid, save_image
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
@@ -60,9 +61,12 @@ def write_outcome(
         "away_from_average": float((best.code - model.average_code).square().sum()),
     }
     if features is not None:
-        small = min(side, 64)
-        distance_of = Perceptual(features, photo, small, edge_fov(camera, side), model.device)
-        shown = look(model.generator, best.code, cameras, small, model.params).colour
+        small, fov = min(side, PERCEPTUAL_SIDE), edge_fov(camera, side)
+        distance_of = Perceptual(features, photo, small, fov, model.device)
+        # the rays of fewer pixels between the same edges
+        placed = cameras_at(best.numbers, fov)
+        edges = Cameras(placed.cam2world, placed.fov, from_edges=True)
+        shown = look(model.generator, best.code, edges, small, model.params).colour
         with torch.no_grad():
             losses["features"] = float(distance_of(shown.flatten(1, 2))[0])
     result: dict[str, Any] = {

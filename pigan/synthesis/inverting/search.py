@@ -17,9 +17,9 @@ from torch import Tensor
 from pigan.kernels.choose import EXACT, field_of
 from pigan.models.generator import ray_settings
 from pigan.models.mapping import draw_latents
+from pigan.rendering.cameras import edge_fov
 from pigan.rendering.render import no_randomness, render_rays
 from pigan.runtime import generator_for
-from pigan.sections import Camera
 from pigan.synthesis.inversion import FALL, FALLS, Search, points_a_tile
 from pigan.synthesis.inverting.losses import Features, Perceptual
 from pigan.synthesis.inverting.newton import damped_step
@@ -342,10 +342,3 @@ class PhotoSearch:
         least, latents = fits.min(1)
         first = least.argsort(stable=True)[: settings.starts]
         return drawn[latents[first]], numbers[first]
-
-
-def edge_fov(camera: Camera, side: int) -> float:
-    """Opening angle (radians) between the outer edges of an image of `side` pixels, as the model measures it."""
-    if not camera.align_corners:
-        return camera.fov
-    return 2 * math.atan(math.tan(camera.fov / 2) * side / (side - 1))

@@ -11,6 +11,7 @@ from pigan.data.posed.frames import (
     Frame,
     Intrinsics,
     centred,
+    crop_depth,
     in_world,
     pose_angles,
     square_view,
@@ -94,3 +95,33 @@ def test_world_turns_its_up_to_y_and_its_centre_to_the_origin(up: str) -> None:
     np.testing.assert_allclose(placed[:3, 3], [0, 2, 0], atol=1e-12)
     np.testing.assert_allclose(placed[:3, :3] @ axis, [0, 1, 0], atol=1e-12)
     assert in_world(camera, None) is camera
+
+
+def test_halved_depth_of_a_slope_is_the_depth_at_the_new_centres() -> None:
+    plane = (1 + 0.002 * np.arange(8)[:, None] + 0.001 * np.arange(8)).astype(np.float32)
+    halved = crop_depth(plane, (0, 0, 1, 1), 4)
+    expected = 1 + 0.002 * (2 * np.arange(4) + 0.5)[:, None] + 0.001 * (2 * np.arange(4) + 0.5)
+    np.testing.assert_allclose(halved, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_halving_does_not_shift_an_outline(turns: int) -> None:
+    place = np.arange(32) - 15.5
+    shape = np.hypot(place, place[:, None] * 1.3) < 11.3 + np.sin(place)
+    depth = np.where(np.rot90(shape, turns), 1, np.nan)
+    halved = np.isfinite(crop_depth(depth, (0, 0, 1, 1), 16))
+    centres = [np.argwhere(mask).mean(0) + 0.5 for mask in (np.isfinite(depth), halved)]
+    np.testing.assert_allclose(centres[1] * 2, centres[0], atol=0.15)
+
+
+@pytest.mark.parametrize(("side", "size"), [(16, 4), (16, 8), (16, 5), (15, 5), (15, 7), (15, 15)])
+def test_surfaces_never_mix(side: int, size: int) -> None:
+    random = np.random.default_rng(0)
+    depth = random.choice(np.array([0, 1, 1.5, 3, np.nan, np.inf], np.float32), (side, side))
+    cropped = crop_depth(depth, (0, 0, 1, 1), size)
+    assert set(cropped[np.isfinite(cropped)].tolist()) <= {1, 1.5, 3}
+    if side == 15:
+        # every centre is inside of one pixel
+        rows = ((np.arange(size) + 0.5) / size * side).astype(int)
+        nearest = depth[rows[:, None], rows]
+        np.testing.assert_array_equal(cropped, np.where(np.isfinite(nearest) & (nearest > 0), nearest, np.nan))
