@@ -101,9 +101,11 @@ class Params(Section):
         evaluate, generate = self.evaluate, self.generate
         asked = {
             "dataset.crop.filter: nearest": self.dataset.crop.filter == "nearest",
+            "dataset.flip: true": self.dataset.flip or self.dataset.kind not in ("celeba", "cats"),
             "generate.resolution: 128": generate.resolution == 128,
             "generate.images: 8000 or 2048": generate.images in (8000, 2048),
             "generate.truncation: 1.0": generate.truncation == 1,
+            "generate.samples_multiplier: 1": generate.samples_multiplier == 1,
             "generate.weights: ema": generate.weights == "ema",
             "evaluate.real_images: 8000": evaluate.real_images == 8000,
             "inception among evaluate.extractors": "inception" in evaluate.extractors,

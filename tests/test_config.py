@@ -261,6 +261,8 @@ def test_official_protocol_is_the_authors_one_or_refused() -> None:
         ({"dataset": {"crop": {"filter": "lanczos"}}}, "needs dataset.crop.filter: nearest;"),
         ({"generate": {"images": 1000}}, "needs generate.images: 8000 or 2048;"),
         ({"generate": {"resolution": 64}}, "needs generate.resolution: 128;"),
+        ({"generate": {"samples_multiplier": 3}}, "needs generate.samples_multiplier: 1;"),
+        ({"dataset": {"flip": False}}, "needs dataset.flip: true;"),
         (
             {"evaluate": {"real_images": 7000, "extractors": ["clip"]}},
             "needs evaluate.real_images: 8000, inception among evaluate.extractors;",

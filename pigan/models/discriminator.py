@@ -103,10 +103,9 @@ class Discriminator(nn.Module):
         self.final = nn.Conv2d(widths[-1], outputs_of(config, z_dim), kernel_size=2)
         if config.blocks != "progressive":
             # the authors' initialiser reaches the blocks' own convolutions of these two kinds, and no others
-            for block in self.blocks:
-                for module in block.network.modules():
-                    if isinstance(module, nn.Conv2d):
-                        nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in", nonlinearity="leaky_relu")
+            for name, module in self.blocks.named_modules():
+                if isinstance(module, nn.Conv2d) and not name.endswith("shortcut"):
+                    nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in", nonlinearity="leaky_relu")
         self.patches = PatchNetwork(self.sides, widths) if config.kind == "patch-pose" else None
         self.projection = PoseProjection(widths[-1]) if config.kind == "patch-pose" else None
 

@@ -148,7 +148,7 @@ def _dots(
     axes: Axes, metric: Metric, numbers: pd.DataFrame, arms: Sequence[str], styles: Mapping[str, tuple[str, str]]
 ) -> None:
     seeds, means = numbers[numbers["what"] == "seed"], numbers[numbers["what"] == "mean"].set_index("arm")
-    digits = decimals(seeds["value"])
+    digits = decimals(seeds["value"], metric.key)
     several = bool(seeds["arm"].duplicated().any())
     for place, arm in enumerate(arms):
         runs, colour = seeds[seeds["arm"] == arm].dropna(subset="value"), styles[arm][0]

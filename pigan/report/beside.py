@@ -94,7 +94,9 @@ def _rows(
             hidden.append(metric.in_text)
             fields |= dict.fromkeys(map(field_name, reasons))
         else:
-            shown.append((row, exact(value), write_number(value, decimals([value, float(row.cells[0].value)]))))
+            shown.append(
+                (row, exact(value), write_number(value, decimals([value, float(row.cells[0].value)], row.metric.key)))
+            )
     if hidden:
         whole = "No figure is" if not shown else f"Its {listed(hidden)} {'are' if len(hidden) > 1 else 'is'} not"
         told.append(f"{whole} shown, because it was measured otherwise. These differ: {listed(list(fields))}.")

@@ -227,6 +227,11 @@ def further_metrics(collected: Collected) -> dict[str, list[Metric]]:
     return found
 
 
+def sentence_keys(collected: Collected) -> list[str]:
+    """The keys of what sentences tell of the leading extractor, the most telling first."""
+    return [f"{stem}_{collected.params.evaluate.extractor}" for stem in SENTENCE]
+
+
 def headline_metrics(collected: Collected) -> list[Metric]:
     """The few metrics that stand at the top of the page."""
     extractor = collected.params.evaluate.extractor

@@ -103,7 +103,7 @@ def seed_tables(collected: Collected, table: pd.DataFrame) -> list[MetricTable]:
     for group, title in TITLES.items():
         rows = []
         for metric in (metric for metric in metrics_of(collected) if metric.group == group):
-            digits = decimals(table[metric.key])
+            digits = decimals(table[metric.key], metric.key)
             rows.append(MetricRow(metric, "", "", [_run_cell(run, metric.key, digits) for run in collected.runs]))
         if rows:
             tables.append(MetricTable(title, group, rows))
@@ -174,7 +174,7 @@ def _arm_cell(collected: Collected, ablation: pd.DataFrame, metric: Metric, arm:
     key, place = metric.key, int((ablation["arm"] == arm).to_numpy().argmax())
     # only this metric's columns: a table of many arms and metrics has hundreds
     row = {name: ablation[name].iloc[place] for name in ("n", *(f"{key}_{part}" for part in PARTS))}
-    digits = decimals(ablation[f"{key}_mean"])
+    digits = decimals(ablation[f"{key}_mean"], key)
     mean, spread = float(row[f"{key}_mean"]), float(row[f"{key}_std"])
     fewer = 0 < int(row[f"{key}_n"]) < int(row["n"])
     return Cell(
@@ -191,10 +191,13 @@ def _arm_cell(collected: Collected, ablation: pd.DataFrame, metric: Metric, arm:
 
 
 def _interval(collected: Collected, row: Mapping[str, Any], arm: str, key: str, digits: int | None) -> str:
-    """The interval of the mean over seeds; where no arm has several, the one within the arm's run."""
-    ends = (float(row[f"{key}_low"]), float(row[f"{key}_high"]))
+    """The interval of the mean over seeds; where no arm has several, the one within the arm's run.
+
+    Of seeds that agree to the last digit there is none: a share of 0 twice does not make it sure.
+    """
+    low, high = float(row[f"{key}_low"]), float(row[f"{key}_high"])
     if several_seeds(collected):
-        return "" if math.isnan(ends[0]) else write_interval(ends, digits)
+        return write_interval((low, high), digits) if low < high else ""
     within = collected.of_arm(arm)[0].intervals.get(key)
     return write_interval(within, digits) if within else ""
 
@@ -204,8 +207,8 @@ def _difference(row: Mapping[str, Any], key: str, digits: int | None) -> str:
     away = float(row[f"{key}_difference"])
     if math.isnan(away):
         return ""
-    ends = (float(row[f"{key}_difference_low"]), float(row[f"{key}_difference_high"]))
-    more = "" if math.isnan(ends[0]) else f" {write_interval(ends, digits, sign=True)}"
+    low, high = float(row[f"{key}_difference_low"]), float(row[f"{key}_difference_high"])
+    more = f" {write_interval((low, high), digits, sign=True)}" if low < high else ""
     return f"{write_number(away, digits, sign=True)}{more}"
 
 

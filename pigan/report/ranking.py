@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pigan.report.collect import Collected
-from pigan.report.metrics import SENTENCE, Metric, metrics_of
+from pigan.report.metrics import Metric, metrics_of, sentence_keys
 from pigan.report.seeds import difference, several_seeds
 
 
@@ -44,6 +44,6 @@ def leaders(collected: Collected, metric: Metric, ablation: pd.DataFrame) -> lis
 
 
 def compared(collected: Collected) -> list[Metric]:
-    """What the sentences compare arms on: the image metrics of the headline, all metrics of shape and views."""
-    shown = [f"{stem}_{collected.params.evaluate.extractor}" for stem in SENTENCE]
-    return [metric for metric in metrics_of(collected) if metric.key in shown or metric.group == "shape"]
+    """What the sentences of one seed compare arms on: the leading image metrics, all metrics of shape and views."""
+    leading = sentence_keys(collected)
+    return [metric for metric in metrics_of(collected) if metric.key in leading or metric.group == "shape"]

@@ -52,7 +52,8 @@ def over(values: "pd.Series[Any]", key: str = "") -> Over:
 def paired(values: "pd.Series[Any]", others: "pd.Series[Any]") -> Over:
     """Mean of `values` less `others`, seed by seed: only seeds that both have count.
 
-    Runs of one seed have batches and starting weights in common, so what a seed does to both arms cancels.
+    Runs of one seed see the same batches, latents and poses, and start from the same weights where their generators are
+    alike, so that some of what a seed does to both arms cancels.
     """
     both = values.index.intersection(others.index)
     return over(values[both] - others[both])

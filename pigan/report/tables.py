@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from pigan.report.collect import Collected
-from pigan.report.metrics import SURFACE_METRICS, further_metrics, metrics_of
+from pigan.report.metrics import SURFACE_METRICS, bounds_of, further_metrics, metrics_of
 from pigan.report.seeds import Over, over, paired, values_of
 
 RUN_COLUMNS = ["arm", "seed", "images_seen", "train_seconds", "generate_seconds", "evaluate_seconds"]
@@ -14,6 +14,7 @@ STAGE_COLUMNS = ["arm", "seed", "resolution", "steps", "images", "seconds", "ima
 INTERVAL_COLUMNS = ["arm", "seed", "metric", "value", "low", "high"]
 CURVE_COLUMNS = ["arm", "seed", "step", "images_seen", "resolution", "images"]
 LOG_COLUMNS = ["arm", "seed", "resolution", "step", "global_step", "images_seen", "seconds"]
+SHARE_DIGITS = 4
 
 
 def metrics_table(collected: Collected) -> pd.DataFrame:
@@ -112,14 +113,17 @@ def stage_table(collected: Collected) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=STAGE_COLUMNS)
 
 
-def decimals(values: Iterable[float]) -> int | None:
+def decimals(values: Iterable[float], key: str = "") -> int | None:
     """Digits behind the point for a column: three of the smallest value count, at most five of the largest.
 
-    None stands for powers of ten, which very small numbers need.
+    None stands for powers of ten, which very small numbers need. A share, which `key` may be the name of, has no more
+    than four: it is of some hundreds or thousands of images.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
     if not sizes:
         return 2
+    if bounds_of(key) == (0, 1):
+        return min(SHARE_DIGITS, 2 - math.floor(math.log10(min(sizes))))
     smallest, largest = (math.floor(math.log10(size)) for size in (min(sizes), max(sizes)))
     if largest < -5:
         return None

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pigan.report.collect import Collected
 from pigan.report.contrasts import against_main, contrast_cautions
-from pigan.report.metrics import EXTRACTOR_NAMES, SENTENCE, Metric, metrics_of, paints_background
+from pigan.report.metrics import EXTRACTOR_NAMES, Metric, metrics_of, paints_background, sentence_keys
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
 from pigan.report.seeds import several_seeds, values_of
@@ -46,13 +46,12 @@ def headline(collected: Collected, ablation: pd.DataFrame) -> str:
     runs = collected.of_arm(main_arm)
     if not runs:
         return ""
-    shown = [f"{stem}_{params.evaluate.extractor}" for stem in SENTENCE]
     parts = []
-    for metric in (metric for metric in metrics_of(collected) if metric.key in shown):
+    for metric in (metric for metric in metrics_of(collected) if metric.key in sentence_keys(collected)):
         mean = float(rows[f"{metric.key}_mean"][main_arm])
         if math.isnan(mean):
             continue
-        digits = decimals(ablation[f"{metric.key}_mean"])
+        digits = decimals(ablation[f"{metric.key}_mean"], metric.key)
         spread = float(rows[f"{metric.key}_std"][main_arm])
         more = "" if math.isnan(spread) else f" ± {write_spread(spread, digits)}"
         parts.append(f"{metric.in_text} {write_number(mean, digits)}{more}")

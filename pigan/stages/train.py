@@ -46,7 +46,7 @@ def init_stage(params: Params, arm: str, seed: int, out: Path, released: Path | 
     resolved = params.for_arm(arm)
     prepare_process(params.training.threads)
     cpu = torch.device("cpu")
-    # arms start from the same weights where their networks agree
+    # arms of one generator start from the same weights; another field draws those of all that comes after it anew
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
     if released is not None:
         load_weights(released, state, resolved)

@@ -56,7 +56,7 @@ def test_arms_are_better_worse_or_not_told_apart(made: Make) -> None:
     )
     ablation = ablation_table(collected)
     text = "Against baseline, paired by seed (3 seeds), relu-pe is worse on FID; concat is better on FID. "
-    text += "no-growing is not told apart from baseline by 3 seeds on anything."
+    text += "no-growing is not told apart from baseline by 3 seeds on any metric."
     assert against_main(collected, ablation) == comparison(collected, ablation) == text
     outcomes = {
         contrast.arm: (len(contrast.better), len(contrast.worse)) for contrast in contrasts(collected, ablation)
@@ -96,6 +96,32 @@ def test_arm_of_one_seed_is_neither_ranked_nor_compared_among_others_of_several(
     assert cells["baseline"].interval and cells["relu-pe"].difference.startswith("+20.05 [+19.41, +20.69]")
 
 
+def test_lead_that_may_be_chance_is_told_with_its_direction(made: Make) -> None:
+    alone = {"concat": [None, None], "no-growing": [None, None]}
+    collected = made({"baseline": [40.0, 50.0], "relu-pe": [30.0, 52.0], **alone})
+    told = comparison(collected, ablation_table(collected))
+    assert told.startswith(
+        "relu-pe is not told apart from baseline by 2 seeds on any metric. relu-pe has the lower mean"
+    )
+    assert "FID, 41.00 against 45.00, which may be chance: relu-pe less baseline is −4.00 [−80." in told
+    collected = made({"baseline": [40.0, 50.0], "relu-pe": [52.0, 51.0], **alone})
+    assert "baseline has the lower mean FID, 45.00 against 51.50" in comparison(collected, ablation_table(collected))
+    collected = made({"baseline": [40.0, 50.0], "relu-pe": [30.0, 40.1], **alone})
+    assert "chance" not in comparison(collected, ablation_table(collected))
+
+
+def test_seeds_that_agree_to_the_last_digit_tell_nothing(made: Make) -> None:
+    values = {arm: [40.0, 50.0 + place] for place, arm in enumerate(ARMS)}
+    collected = made(values, hollow_share=0.0)
+    ablation = ablation_table(collected)
+    assert {contrast.tests for contrast in contrasts(collected, ablation)} == {1}
+    (row,) = [
+        row for table in arm_tables(collected, ablation) for row in table.rows if row.metric.key == "hollow_share"
+    ]
+    assert {(cell.value, cell.interval) for cell in row.cells} == {("0.0", "")}
+    assert {cell.difference for cell in row.cells[1:]} == {"+0.00"}
+
+
 def test_seeds_that_no_arm_shares_with_the_main_one_compare_nothing(made: Make) -> None:
     collected = made(
         {"baseline": [40.0, None], "relu-pe": [60.0, 70.0], "concat": [1.0, 2.0], "no-growing": [80.0, 90.0]}
@@ -112,8 +138,8 @@ def test_many_comparisons_are_warned_of(params_with: MakeParams, run_tree: Tree)
     collected = collect(params, *run_tree(params))
     (note, *_) = contrast_cautions(collected, ablation_table(collected))
     tests = sum(contrast.tests for contrast in contrasts(collected, ablation_table(collected)))
-    assert tests == 3 * 17
-    assert note.startswith("51 differences to baseline were looked at, each with an interval of 95 %: about 3 of them")
+    assert tests == 3 * 21
+    assert note.startswith("63 differences to baseline were looked at, each with an interval of 95 %: about 3 of them")
 
 
 def test_shape_is_compared_only_where_both_show_surfaces(params_with: MakeParams, run_tree: Tree) -> None:

@@ -115,7 +115,7 @@ def finding(entries: Sequence[Entry], one: Entry) -> str:
         sides = [good[metric] for metric, away in found.items() if away.told_apart]
         told += f"; on {sum(sides)} and {len(sides) - sum(sides)} of these the interval over seeds leaves zero out"
     lead, away = next(iter(found.items()))
-    digits = decimals(estimate(side.main, lead.key).mean for side in (first, one))
+    digits = decimals((estimate(side.main, lead.key).mean for side in (first, one)), lead.key)
     interval = "" if math.isnan(away.low) else f" {write_interval((away.low, away.high), digits, sign=True)}"
     value = write_number(away.value, digits, sign=True)
     return f"{who} against {whom}: {lead.in_text} {value}{interval}. {told}."

@@ -68,7 +68,7 @@ def arm_table(entries: Sequence[Entry]) -> tuple[list[Metric], list[tuple[Entry,
     columns = [metric for metrics in metrics_in(entries).values() for metric in metrics if metric.key in keys]
     arms = [(one, arm) for one in entries for arm in one.summary.arms]
     digits = {
-        metric.key: decimals(estimate(one.summary.of_arm(arm), metric.key).mean for one, arm in arms)
+        metric.key: decimals((estimate(one.summary.of_arm(arm), metric.key).mean for one, arm in arms), metric.key)
         for metric in columns
     }
     groups = []
@@ -164,7 +164,7 @@ def plain(value: Any) -> str:
 
 def _cells(entries: Sequence[Entry], metric: Metric) -> list[Number]:
     """A metric of all main arms: the best of those that can be compared with the first is marked."""
-    digits = decimals(estimate(one.main, metric.key).mean for one in entries)
+    digits = decimals((estimate(one.main, metric.key).mean for one in entries), metric.key)
     first = entries[0]
     cells = [_number(one.main, metric, digits, first.protocol, one.protocol) for one in entries]
     best = best_of(entries, metric)
