@@ -25,7 +25,10 @@ help: ## this list
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python -c constraints.txt -e '.[engines,dev]'
-	@touch $@
+	@pwd -P > $@
+
+# in a folder that was moved or copied, it names the old place
+$(shell test -s .venv/.installed && test "$$(cat .venv/.installed)" != "$$(pwd -P)" && rm -rf .venv)
 
 .PHONY: report
 report: .venv/.installed ## run what is not up to date (Snakemake) and tell where the report is; CORES=4 for fewer cores
@@ -33,7 +36,7 @@ report: .venv/.installed ## run what is not up to date (Snakemake) and tell wher
 	@plan=$$(snakemake --dry-run report 2>&1) || { tail -n 20 <<< "$$plan" >&2; exit 1; }; \
 	if grep -q 'missing provenance' <<< "$$plan"; then \
 		echo "Some files came from DVC, so that Snakemake does not know of what they were made."; \
-		dvc status --quiet || { echo "make: ... and they are not those of dvc.lock: run make repro instead" >&2; exit 1; }; \
+		python workflow/dvc_differences.py files || { echo "make: run make repro instead" >&2; exit 1; }; \
 		echo "They are those of dvc.lock: taken over."; \
 		$(take_over) || exit 1; \
 	fi; \
@@ -53,14 +56,17 @@ record: .venv/.installed ## after Snakemake: put its results into dvc.lock and t
 	@$(call idle,snakemake) && $(call idle,dvc)
 	@snakemake --dry-run report 2>&1 | grep -q '^Nothing to be done' || \
 		{ echo "make: not everything is up to date; run make report first (snakemake --dry-run report tells what)" >&2; exit 1; }
+	@[ "$(CODE)" = ran ] || [ ! -e dvc.lock ] || python workflow/dvc_differences.py code
 	dvc commit --force
+	@# it writes files anew, and Snakemake goes by their times
+	@$(take_over)
 	@echo "Recorded. Keep it with: git add dvc.lock && git commit, and dvc push if you have a remote."
 
 .PHONY: adopt
 adopt: .venv/.installed ## after dvc pull or dvc checkout: tell Snakemake that the files are up to date
 	@$(call idle,snakemake) && $(call idle,dvc)
-	@dvc status --quiet || \
-		{ echo "make: the files are not those of dvc.lock; run dvc pull first (dvc status tells what differs)" >&2; exit 1; }
+	@python workflow/dvc_differences.py files || \
+		{ echo "make: run dvc pull first (dvc status tells what differs)" >&2; exit 1; }
 	@$(take_over)
 	@echo "Snakemake knows them as up to date now."
 
@@ -99,8 +105,8 @@ clean: ## remove caches, logs and the plots page; results stay
 idle = $(if $(filter snakemake,$1),\
 	if [ -n "$$(ls -A .snakemake/locks 2> /dev/null)" ]; then echo "make: Snakemake is at work here: wait for it\
 	(or, if it was killed, snakemake --unlock)" >&2; exit 1; fi,\
-	if grep -q pid .dvc/tmp/rwlock 2> /dev/null; then echo "make: DVC is at work here: wait for it\
-	(or, if it was killed, delete .dvc/tmp/rwlock)" >&2; exit 1; fi)
+	for pid in $$(grep -o '"pid": *[0-9]*' .dvc/tmp/rwlock 2> /dev/null | grep -o '[0-9]*$$'); do\
+	if ps -p $$pid > /dev/null; then echo "make: DVC is at work here (process $$pid): wait for it" >&2; exit 1; fi; done)
 
 # all of it, so that Snakemake also notes the params and notices later changes
 take_over = { said=$$(snakemake --cores 1 --touch --forceall 2>&1) || { tail -n 20 <<< "$$said" >&2; false; }; }

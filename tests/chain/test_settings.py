@@ -23,6 +23,7 @@ def test_fingerprint_is_that_of_the_sections(tiny_params):
     [
         ({"training": {"checkpoint_steps": 99, "checkpoint_minutes": 1.5, "log_steps": 7, "sample_steps": 3}}, True),
         ({"curriculum": {"stages": {"r16": {"steps": 99}}}, "generate": {"images": 11}}, True),
+        ({"training": {"memory_limit_gb": 3.5, "devices": 2}}, True),
         ({"training": {"r1_weight": 0.5}}, False),
         ({"training": {"snapshot_steps": 2}}, False),
         ({"curriculum": {"stages": {"r8": {"batch_size": 2}}}}, False),

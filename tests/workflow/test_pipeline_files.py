@@ -4,7 +4,10 @@ import json
 import re
 
 import pytest
+import yaml
 
+from pigan import presets
+from pigan.chain.settings import learning_settings
 from pigan.config import json_schema
 from pigan.report.figures import COLOURS
 from pipeline_tree import ROOT, Tree, TreeMaker
@@ -13,6 +16,12 @@ from pipeline_tree import ROOT, Tree, TreeMaker
 @pytest.fixture(scope="module")
 def tree(make_tree: TreeMaker) -> Tree:
     return make_tree("mistakes")
+
+
+def test_dvc_trains_again_for_all_that_weights_depend_on() -> None:
+    listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["params"]
+    found = [name.removeprefix("training.") for name in listed if name.startswith("training.")]
+    assert found == list(learning_settings(presets.values("demo")["training"])) and "training" not in listed
 
 
 def test_shipped_params_are_the_demo_preset() -> None:

@@ -1,6 +1,8 @@
 """What one engine made, the other takes over: nothing runs twice, and nothing stale passes for new."""
 
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -10,6 +12,8 @@ pytestmark = pytest.mark.engines
 
 CLEAN = "Data and pipelines are up to date."
 NOTHING = "Nothing to be done"
+# what docs/storage.md leaves in where raw data is left out
+PUSHED = "crop real_stats init train generate evaluate bench report"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,7 @@ def repeated(make_tree: TreeMaker) -> Tree:
 
 def test_dvc_takes_over_what_snakemake_made(recorded: Tree) -> None:
     assert CLEAN in recorded.dvc("status")
+    assert NOTHING in recorded.snakemake("--dry-run", "report")
     recorded.dvc("repro", "-q")
     assert NOTHING in recorded.make("report")
     assert not recorded.calls()
@@ -79,10 +84,37 @@ def test_one_engine_at_a_time(recorded: Tree) -> None:
     lock.unlink()
     lock = recorded.path / ".dvc/tmp/rwlock"
     free = lock.read_text()
-    lock.write_text('{"write": {"runs/cars": {"pid": 1, "cmd": "dvc repro"}}}')
+    held = '{"write": {"runs/cars": {"pid": PID, "cmd": "dvc repro"}}}'
+    lock.write_text(held.replace("PID", str(os.getpid())))
     assert "DVC is at work" in recorded.make("adopt", fails=True)
     assert "DVC is at work" in recorded.make("report", fails=True)
+    # of one that was killed
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    lock.write_text(held.replace("PID", str(ended.pid)))
+    assert NOTHING in recorded.make("report")
     lock.write_text(free)
+
+
+def test_code_that_never_ran_is_not_recorded(recorded: Tree) -> None:
+    code = recorded.path / "pigan/evaluation/frechet.py"
+    text = code.read_text()
+    code.write_text(text + "SCALE = 2\n")
+    assert NOTHING in recorded.make("report")
+    told = recorded.make("record", fails=True)
+    assert "the code of real_stats, evaluate changed" in told and "make record CODE=ran" in told
+    code.write_text(text)
+    assert CLEAN in recorded.dvc("status")
+
+
+def test_clone_without_raw_data_adopts(recorded: Tree, make_tree: TreeMaker) -> None:
+    clone = make_tree.clone(recorded, "no-raw")
+    clone.dvc("pull", "-q", *PUSHED.split())
+    clone.make("adopt")
+    assert not (clone.path / "data/raw/cars").exists()
+    assert NOTHING in clone.snakemake("--dry-run", "report")
+    assert NOTHING in clone.make("report")
+    assert not clone.calls()
 
 
 def test_plots_page_needs_no_network(repeated: Tree) -> None:

@@ -13,6 +13,7 @@ AFTER_TRAINING = ("generate", "evaluate")
 CHANGES = {
     "a comment": ("# One experiment.", "# An experiment.", set()),
     "report": ("title: pi-GAN on", "title: The pi-GAN on", {"report"}),
+    "the memory that training may take": ("memory_limit_gb: null", "memory_limit_gb: 1.5", {"bench", "report"}),
     "metrics": ("kid_subsets: 50", "kid_subsets: 40", {*(f"evaluate {arm}" for arm in BOTH), "report"}),
     "real images": (
         "real_images: 1024",

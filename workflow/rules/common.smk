@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from pigan.chain.settings import learning_settings
 from pigan.config import ParamsError, load, merge
 
 # a job is the bare word `pigan`; when no environment is active, it is the one beside this Python

@@ -53,7 +53,7 @@ for link in PARAMS.curriculum.order:
             flip=PARAMS.dataset.flip,
             camera=config["camera"],
             model=config["model"],
-            training=config["training"],
+            training=learning_settings(config["training"]),
             stage=config["curriculum"]["stages"][link.name],
             arm=params_of_arm,
             init=subpath(input.checkpoint, parent=True),
