@@ -59,6 +59,9 @@ def _tried_again(seen: Evidence, says: str, now: float, patience: float) -> bool
     """Whether what moved after the outputs were made is another attempt, and not the end of the one that made them."""
     if (seen.heartbeat_time or 0.0) > (seen.made or 0.0):
         return True
+    # `snakemake --touch` makes empty logs; who begins again first takes the outputs away
+    if not seen.log_size:
+        return False
     return not _wrote(says) and (is_error(says) or is_stop(says) or _recent(seen.log_time or 0.0, now, patience))
 
 

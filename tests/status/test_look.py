@@ -185,6 +185,16 @@ def test_later_attempt_at_what_is_done(tree, find):
     assert find("r8").state == "running"
 
 
+def test_empty_log_beside_outputs_is_of_who_touched_them(tree, find):
+    """`snakemake --touch` makes logs that were not there; who begins again takes the outputs away first."""
+    tree.done("baseline", 0, "init", "r8", "r16", "generate")
+    for name in ("generated", "r16/checkpoint.safetensors"):
+        tree.age(tree.run("baseline", 0) / name, 100)
+    for stage in ("generate", "r16"):
+        tree.log("baseline", 0, stage, "")
+    assert {find("generate").state, find("r16").state} == {"done"}
+
+
 def test_new_attempt_that_says_nothing_yet_is_running(tree, find):
     tree.process("baseline", 0, "r8", tree.dead(), ago=MINUTE)
     assert find("r8").state == "killed"
