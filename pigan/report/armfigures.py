@@ -114,18 +114,20 @@ def draw_precision_recall(path: Path, numbers: pd.DataFrame, styles: Mapping[str
         if len(runs):
             for arm, own in runs.groupby("arm", sort=False):
                 colour = styles[str(arm)][0]
-                axes.scatter(own["recall"], own["precision"], s=14, color=colour, alpha=0.45, linewidths=0)
+                axes.scatter(
+                    own["recall"], own["precision"], s=14, color=colour, alpha=0.45, linewidths=0, clip_on=False
+                )
             means = numbers[numbers["what"] == "mean"]
             for _, mean in means.iterrows():
                 colour, label = styles[mean["arm"]][0], with_count(runs, mean["arm"])
                 right, up = mean["recall"], mean["precision"]
                 axes.plot(mean[["recall_low", "recall_high"]], [up] * 2, color=colour, lw=1.0, alpha=0.6)
                 axes.plot([right] * 2, mean[["precision_low", "precision_high"]], color=colour, lw=1.0, alpha=0.6)
-                axes.scatter(right, up, s=60, color=colour, label=label, linewidths=0, zorder=3)
+                axes.scatter(right, up, s=60, color=colour, label=label, linewidths=0, zorder=3, clip_on=False)
             figure.legend(loc="outside lower center", ncols=min(len(means), 3), labelcolor=INK, handletextpad=0.2)
             axes.set(xlabel="Recall →", ylabel="Precision →")
-            axes.set_xlim(-0.02, min(1.02, max(float(runs["recall"].max()) * 1.15, 0.05)))
-            axes.set_ylim(-0.02, min(1.02, max(float(runs["precision"].max()) * 1.15, 0.05)))
+            axes.set_xlim(0, min(1.02, max(float(runs["recall"].max()) * 1.15, 0.05)))
+            axes.set_ylim(0, min(1.02, max(float(runs["precision"].max()) * 1.15, 0.05)))
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(locator(5))
         else:
@@ -160,16 +162,17 @@ def _dots(
         if not math.isnan(spread):
             ends = [value - spread, value + spread]
             axes.plot(ends, [place, place], color=colour, alpha=0.25, lw=8, solid_capstyle="butt")
-        axes.scatter([value], [place], s=42, color=colour, zorder=4, linewidths=0)
+        axes.scatter([value], [place], s=42, color=colour, zorder=4, linewidths=0, clip_on=False)
         if not math.isnan(low):
             _whisker(axes, low, high, place, colour)
             dots = np.full(len(runs), place + 0.22)
-            axes.scatter(runs["value"], dots, s=9, color=colour, alpha=0.7, linewidths=0)
+            axes.scatter(runs["value"], dots, s=9, color=colour, alpha=0.7, linewidths=0, clip_on=False)
         elif not several and runs["low"].notna().all():
             _whisker(axes, float(runs["low"].iloc[0]), float(runs["high"].iloc[0]), place, colour)
         label, where = write_number(value, digits), (value, place)
-        axes.annotate(label, where, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=7)
-    axes.set_title(f"{metric.label} {metric.arrow}".strip())
+        axes.annotate(label, where, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=8)
+    unit = f", {metric.unit}" if metric.unit else ""
+    axes.set_title(f"{metric.label}{unit} {metric.arrow}".strip())
     axes.grid(False, axis="y")
     axes.margins(x=0.16)
     for value in numbers["value"][numbers["what"] == "beside"]:
@@ -194,5 +197,5 @@ def _beside(axes: Axes, name: str, value: float) -> None:
         xycoords=axes.get_xaxis_transform(),
         textcoords="offset points",
         ha="right" if late else "left",
-        fontsize=7,
+        fontsize=8,
     )

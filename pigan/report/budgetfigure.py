@@ -135,7 +135,7 @@ def _label(
             (aside, lift),
             textcoords="offset points",
             va="center",
-            fontsize=7,
+            fontsize=8,
             arrowprops=arrow if aside > 7 else None,
         )
         # the layout stays, for which the places were worked out

@@ -109,6 +109,7 @@ def data_section(card: DatasetCard, prepared: Prepared, plots: Mapping[str, Show
         "examples": _examples(card, images),
         "mean": _mean_image(images[averaged]),
         "averaged": len(averaged),
+        "count": card.count,
         "plots": plots,
         "poses": "" if mean is None else _told_pose(*mean),
         "depth": _told_depth(_depth_sample(card, prepared)),

@@ -44,6 +44,14 @@ GEOMETRY_PLOT = (
     "inversion_psnr",
     "pose_error_generated",
 )
+UNITS = {
+    "depth_variance": "× 10⁻⁴",
+    "inversion_psnr": "dB",
+    "depth_rmse": "world units",
+    "normal_error": "degrees",
+    "pose_error_generated": "degrees",
+    "pose_error_real": "degrees",
+}
 # what stands beside the picture of inverted views
 INVERSION = ("inversion_psnr", "depth_rmse", "depth_abs_rel", "depth_delta", "depth_zscore_mse", "normal_error")
 # what the sentence and the table at the top show
@@ -78,6 +86,11 @@ class Metric:
     group: Group = "other"
     context: str = ""
     context_label: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Of its numbers, as axes name it; empty for shares and distances of features."""
+        return UNITS.get(self.key, "")
 
     @property
     def arrow(self) -> str:

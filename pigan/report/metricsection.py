@@ -59,6 +59,8 @@ class MetricRow:
     context: str
     best: str
     cells: list[Cell]
+    lead: str = ""
+    """The number of the arm that comes first, where that is not among the cells."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def metric_rows(
     for metric in metrics:
         first = leaders(collected, metric, ablation)
         cells = [_arm_cell(collected, ablation, metric, arm, first) for arm in arms]
-        rows.append(MetricRow(metric, context(collected, metric), _best(first), cells))
+        rows.append(
+            MetricRow(metric, context(collected, metric), _best(first), cells, _lead(ablation, metric, first, arms))
+        )
     return rows
 
 
@@ -168,6 +172,15 @@ def _best(first: Sequence[str]) -> str:
     if len(first) > NAMED:
         return f"{len(first)} arms not told apart"
     return first[0] if len(first) == 1 else f"{listed(first)} not told apart" if first else ""
+
+
+def _lead(ablation: pd.DataFrame, metric: Metric, first: Sequence[str], arms: Sequence[str]) -> str:
+    """`112`, or `relu-pe 112` where others are not told apart from it; empty if a cell has it."""
+    if not first or first[0] in arms:
+        return ""
+    means = ablation.set_index("arm")[f"{metric.key}_mean"]
+    value = write_number(float(means[first[0]]), decimals(means, metric.key))
+    return value if len(first) == 1 else f"{first[0]} {value}"
 
 
 def _arm_cell(collected: Collected, ablation: pd.DataFrame, metric: Metric, arm: str, first: list[str]) -> Cell:

@@ -1,5 +1,6 @@
 """How the numbers were measured, as rows of words; and where the runs were not measured alike."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ NAMES = {
     "device": "Device",
     "weights_sha256": "Extractor weights, SHA-256",
     "dataset_sha256": "Dataset, SHA-256",
+    "depth_sha256": "Depth maps, SHA-256",
     "notes": "Notes",
 }
 
@@ -125,10 +127,16 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _told(value: Any) -> list[str]:
     """The lines of a value: one a part of nested settings, one a note."""
     if isinstance(value, Mapping):
-        return [f"{_part(key)}: {_plain(part)}" for key, part in flat(value).items()]
+        return [f"{_part(key)}: {_angle(key, part) or _plain(part)}" for key, part in flat(value).items()]
     if isinstance(value, list) and any(" " in str(part) for part in value):
         return list(map(_plain, value))
     return [_plain(value)]
+
+
+def _angle(key: str, value: Any) -> str:
+    """Radians of the params in degrees, as the rest of the page has them; empty for what is no angle."""
+    of_poses = key.rpartition(".")[2] in ("pitch_mean", "pitch_spread", "yaw_mean", "yaw_spread")
+    return f"{math.degrees(value):.4g}°" if of_poses and isinstance(value, float) else ""
 
 
 def _part(key: str) -> str:
@@ -142,6 +150,8 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(map(_plain, value)) or "none"
     return "–" if value is None else EXTRACTOR_NAMES.get(str(value), str(value))

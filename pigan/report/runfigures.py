@@ -197,7 +197,7 @@ def _stage_changes(axes: Axes, log: pd.DataFrame) -> None:
         axes.axvline(place, color=INK, ls=(0, (4, 3)), lw=0.7)
         where = axes.get_xaxis_transform()
         axes.annotate(
-            f"{side} px", (place, 1.0), (3, 0), xycoords=where, textcoords="offset points", va="top", fontsize=7
+            f"{side} px", (place, 1.0), (3, 0), xycoords=where, textcoords="offset points", va="top", fontsize=8
         )
 
 

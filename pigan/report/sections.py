@@ -64,6 +64,7 @@ def cost_rows(collected: Collected) -> list[CostRow]:
         runs = collected.of_arm(arm)
         images = float(np.mean([run.images_seen for run in runs]))
         seconds = float(np.mean([run.seconds for run in runs]))
+        rates = [run.images_seen / run.seconds for run in runs if run.seconds > 0]
         sizes = runs[0].stages[-1].parameters
         memory = [stage.peak_memory_mb for run in runs for stage in run.stages if stage.peak_memory_mb is not None]
         speeds = [run.generated.images_per_second for run in runs if run.generated.images_per_second is not None]
@@ -74,7 +75,7 @@ def cost_rows(collected: Collected) -> list[CostRow]:
                 parameters=" + ".join(_count(size) for size in sizes.values()) or "–",
                 images_seen=f"{images:,.0f}",
                 training=write_duration(seconds),
-                speed=f"{images / seconds:,.1f}" if seconds > 0 else "–",
+                speed=f"{np.mean(rates):,.1f}" if rates else "–",
                 sampling=f"{np.mean(speeds):,.1f}" if speeds else "–",
                 evaluation=write_duration(float(np.mean([run.metrics.get("seconds", math.nan) for run in runs]))),
                 memory=f"{max(memory):,.0f} MB" if memory else "–",

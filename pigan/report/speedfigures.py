@@ -136,7 +136,7 @@ def _ratios(axes: Axes, cases: dict[tuple[str, str], list[Row]], styles: dict[st
     rows = [row for group in cases.values() for row in group]
     place, places, names = 0.0, [], []
     for (title, size), group in cases.items():
-        axes.text(1, place, size, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=7)
+        axes.text(1, place, size, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=8)
         names += [title, *(row.path for row in group)]
         places += [place + number for number in range(len(group) + 1)]
         for number, row in enumerate(group, start=1):
@@ -145,7 +145,7 @@ def _ratios(axes: Axes, cases: dict[tuple[str, str], list[Row]], styles: dict[st
             axes.plot([row.ratio_low, row.ratio_high], [at, at], color=colour, alpha=0.4, lw=2.6)
             axes.scatter([row.ratio], [at], s=38, marker=mark, color=colour, zorder=4, linewidths=0)
             label = f"{write_number(row.ratio, 2)}×"
-            axes.annotate(label, (row.ratio_high, at), (7, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.annotate(label, (row.ratio_high, at), (7, 0), textcoords="offset points", va="center", fontsize=8)
         place += len(group) + 1.4
     axes.set_yticks(places, names)
     headings = {title for title, _ in cases}
@@ -179,7 +179,7 @@ def _roofs(axes: Axes, speed: Speed, rows: Sequence[Row]) -> None:
     for precision, rate in levels.items():
         axes.plot([rate / bandwidth, right], [rate, rate], color=INK, lw=1.4)
         label = f"{precision} matrix multiplication, {write_significant(rate)} GFLOP/s"
-        axes.annotate(label, (right, rate), (-2, 4), textcoords="offset points", ha="right", fontsize=7)
+        axes.annotate(label, (right, rate), (-2, 4), textcoords="offset points", ha="right", fontsize=8)
     begin = max(left, axes.get_ylim()[0] / bandwidth) * 1.15
     axes.text(
         begin,
@@ -188,7 +188,7 @@ def _roofs(axes: Axes, speed: Speed, rows: Sequence[Row]) -> None:
         rotation=float(np.degrees(np.arctan(bandwidth))),
         rotation_mode="anchor",
         transform_rotates_text=True,
-        fontsize=7,
+        fontsize=8,
     )
 
 
@@ -221,7 +221,7 @@ def _beside(axes: Axes, names: Sequence[str], points: Float[np.ndarray, "n 2"]) 
             (1.02, place),
             textcoords="axes fraction",
             va="center",
-            fontsize=7,
+            fontsize=8,
             arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "alpha": 0.5, "shrinkA": 1, "shrinkB": 4},
         )
 

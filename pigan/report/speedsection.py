@@ -10,7 +10,7 @@ import pandas as pd
 from pigan.report.plots import Plot, Shown
 from pigan.report.speed import Row, Speed, Times, by_case
 from pigan.report.speedfigures import draw_roofline, draw_scaling, draw_speed, roofline_numbers, scaling_numbers
-from pigan.report.tables import significant_digits, write_number, write_significant
+from pigan.report.tables import significant_digits, write_duration, write_number, write_significant
 
 PLOTS = ("speed", "roofline", "scaling")
 BOUNDS = {"compute": "arithmetic", "memory": "memory traffic", "other": "neither"}
@@ -75,8 +75,8 @@ def speed_section(speed: Speed, plots: Mapping[str, Shown]) -> dict[str, Any]:
             (
                 estimate.preset,
                 f"{estimate.stage.removeprefix('r')} px",
-                write_significant(estimate.hours),
-                write_significant(estimate.memory_gb),
+                write_duration(3600 * estimate.hours),
+                _gigabytes(estimate.memory_gb),
                 write_significant(estimate.images_per_second),
             )
             for estimate in speed.estimates
@@ -173,6 +173,10 @@ def _range(low: float, high: float, digits: int | None) -> str:
 
 def _megabytes(value: float | None) -> str:
     return "–" if value is None else f"{write_number(value, 0)} MB"
+
+
+def _gigabytes(value: float) -> str:
+    return f"{write_significant(value)} GB" if value >= 1 else _megabytes(1000 * value)
 
 
 def _percent(share: float) -> str:

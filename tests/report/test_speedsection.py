@@ -92,7 +92,7 @@ def test_page_shows_every_row_with_its_numbers(make_speed: MakeSpeed, tmp_path: 
 def test_estimates_are_marked_as_estimates(make_speed: MakeSpeed, tmp_path: Path) -> None:
     text = page(make_speed(), tmp_path)
     assert "Estimated, not measured" in text
-    assert "≈ 1,234" in text and "≈ 3.21" in text and "≈ 2.52" in text
+    assert "≈ 51 d 10 h" in text and "≈ 3.21 GB" in text and "≈ 2.52" in text
     assert "stimate" not in page(make_speed(estimates=False), tmp_path)
 
 

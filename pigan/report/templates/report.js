@@ -171,6 +171,7 @@
       hint.className = "quiet";
       hint.textContent = "Drag it, or use the arrow keys; the wheel, or + and \u2212, zoom.";
       button.replaceWith(frame, hint);
+      frame.focus();
       box.classList.add("turning");
     });
     box.querySelector("figcaption").before(button);
@@ -197,8 +198,17 @@
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
-      for (const link of links.values()) link.classList.remove("here");
-      links.get(entry.target.id)?.classList.add("here");
+      for (const link of links.values()) {
+        link.classList.remove("here");
+        link.removeAttribute("aria-current");
+      }
+      const here = links.get(entry.target.id);
+      if (!here) continue;
+      here.classList.add("here");
+      here.setAttribute("aria-current", "true");
+      // on a narrow screen the bar scrolls too
+      const bar = here.closest("ol");
+      bar.scrollTo({ left: here.offsetLeft - bar.offsetLeft - bar.clientWidth / 3, behavior: calm ? "auto" : "smooth" });
     }
   }, { rootMargin: "-10% 0px -80% 0px" });
   for (const id of links.keys()) {
