@@ -117,11 +117,11 @@ def report(params_with: MakeParams, run_tree: Tree, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def large_report(params_with: MakeParams, run_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty arms with five seeds."""
+    """Twenty arms with three seeds."""
     base = params_with()
     names = ["baseline", *(f"arm-{number}-with-a-name" for number in range(1, 20))]
     arms: dict[str, Any] = {name: {"model": {"field": "relu-pe"}} if name != "baseline" else {} for name in names}
-    params = base.model_copy(update={"arms": arms, "seeds": [0, 1, 2, 3, 4]})
+    params = base.model_copy(update={"arms": arms, "seeds": [0, 1, 2]})
     data, runs = run_tree(params)
     complete(runs / "baseline" / "seed0")
     for arm in names[1:]:

@@ -138,10 +138,9 @@ def test_outputs_are_a_checkpoint_a_description_and_a_log(project, uninterrupted
     assert (in_progress / "samples/step_0000015.png").exists() and list((in_progress / "tensorboard").iterdir())
 
 
-@pytest.mark.parametrize("attempt", range(2))
-def test_killed_at_random_steps_it_ends_with_the_same_bits(project, uninterrupted, attempt):
-    draw = random.Random(attempt)
-    out, place = f"runs/killed{attempt}", work(project, f"killed{attempt}")
+def test_killed_at_random_steps_it_ends_with_the_same_bits(project, uninterrupted):
+    draw = random.Random(0)
+    out, place = "runs/killed", work(project, "killed")
     log = Path(place["PIGAN_WORK"]) / "cars/baseline/seed0/r8/log.jsonl"
     kills = 0
     for target in sorted(draw.sample(range(2, STEPS - 8), 2)):
