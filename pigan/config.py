@@ -37,6 +37,8 @@ ARM_SECTIONS = ("model", "training", "curriculum")
 class ParamsError(PiganError):
     """A params file that cannot be used; the message is one line: where, what, how to fix."""
 
+    code = 2
+
 
 class Params(Section):
     """One experiment: the whole of params.yaml."""

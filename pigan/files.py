@@ -18,6 +18,9 @@ from typing import Any
 from pigan.errors import PiganError
 
 UNCLAIMED_SECONDS = 60
+NOT_ALLOWED = "no permission to write here; choose another folder or change its rights"
+# in a folder that an engine has emptied
+LEFT_BY_ENGINES = (".snakemake_timestamp", ".gitignore")
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
 
 
@@ -46,12 +49,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, mark: str) -> Iterator[Path]:
     """A temporary directory beside `path` that replaces `path` when the block ends well.
 
+    `mark` is the name of a file that this kind of directory has: what lies at `path` without it is not ours to replace.
+
     Raises:
-        PiganError: no permission, or the disk is full.
+        PiganError: something else is there, no permission, or the disk is full.
     """
+    _check_replaceable(path, mark)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_remains(path)
@@ -123,10 +129,44 @@ def explained(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
             raise PiganError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise PiganError(
-                f"{path}: no permission to write here; choose another folder or change its rights"
-            ) from error
+            raise PiganError(f"{path}: {NOT_ALLOWED}") from error
+        if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise PiganError(f"{path}: cannot be written here ({error.strerror}); name another place") from error
         raise
+
+
+def check_place(path: Path) -> None:
+    """Says before the work what would else be found at its end.
+
+    Raises:
+        PiganError: a file is where a folder above `path` would be, no permission, or no such name can be.
+    """
+    try:
+        above = next(parent for parent in path.absolute().parents if parent.is_symlink() or parent.exists())
+        allowed = os.access(path if path.is_dir() else above, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise PiganError(f"{path}: {error.strerror}; name another place") from None
+    if not above.is_dir():
+        raise PiganError(f"{path}: {above} is a file and no folder; name another place")
+    if not allowed:
+        raise PiganError(f"{path}: {NOT_ALLOWED}")
+
+
+def _check_replaceable(path: Path, mark: str) -> None:
+    place = path.resolve()
+    if place in (here := Path.cwd().resolve(), *here.parents):
+        raise PiganError(f"{path}: is the folder you are in, or above it, and would be replaced; name another one")
+    if path.is_file():
+        raise PiganError(f"{path}: is a file where a folder is to be written; name another place, or delete it")
+    if not path.is_dir() or (path / mark).exists():
+        return
+    with explained(path):
+        found = sorted(entry.name for entry in path.iterdir() if entry.name not in LEFT_BY_ENGINES)
+    if found:
+        told = f"{', '.join(found[:3])}{' ...' if len(found) > 3 else ''}"
+        raise PiganError(
+            f"{path}: would be replaced, and holds what is no former output ({told}); name another folder, or empty it"
+        )
 
 
 def _clear_remains(path: Path, suffix: str = "") -> None:

@@ -119,7 +119,7 @@ def test_params_are_checked(pigan: Any, tmp_path: Path) -> None:
     [
         (("download", "--out", "raw"), 2, "pigan: params.yaml: no such file; make one with `pigan params demo > "),
         (("download", "--out", "raw", "--params", "x.yaml"), 2, "pigan: x.yaml: no such file"),
-        (("params", "deom"), 1, "pigan: no preset 'deom'; there are demo, "),
+        (("params", "deom"), 2, "pigan: no preset 'deom'; did you mean 'demo'?"),
     ],
 )
 def test_errors_are_one_line(pigan: Any, arguments: tuple[str, ...], code: int, told: str) -> None:
@@ -233,8 +233,8 @@ def test_unexpected_errors_are_one_line_too(stage: Any, monkeypatch: pytest.Monk
 
 def test_debug_shows_where() -> None:
     done = subprocess.run([*MODULE, "--debug", "params", "deom"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr and "pigan.errors.PiganError: no preset 'deom'" in done.stderr
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr and "pigan.errors.UsageError: no preset 'deom'" in done.stderr
 
 
 def test_reader_that_leaves_early_is_no_error() -> None:

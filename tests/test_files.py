@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import subprocess
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pigan import files
 from pigan.errors import PiganError
-from pigan.files import atomic_directory, atomic_file, read_json, sha256_file, work_root, write_json
+from pigan.files import atomic_file, check_place, read_json, sha256_file, work_root, write_json
 
 FULL = r"out\.bin: the disk is full; free some space and run the same command again"
 REFUSED = r"out\.bin: no permission to write here; choose another folder or change its rights"
@@ -27,6 +29,8 @@ ERRORS = [
     (errno.EROFS, REFUSED),
 ]
 Atomic = Callable[[Path], AbstractContextManager[Path]]
+MARK = "a.txt"
+atomic_directory = functools.partial(files.atomic_directory, mark=MARK)
 
 
 def fill(temporary: Path, text: str) -> None:
@@ -51,7 +55,7 @@ def fail_half_way(atomic: Atomic, out: Path, error: BaseException) -> None:
         raise error
 
 
-both = pytest.mark.parametrize("atomic", [atomic_file, atomic_directory])
+both = pytest.mark.parametrize("atomic", [atomic_file, atomic_directory], ids=["file", "directory"])
 
 
 @both
@@ -175,7 +179,7 @@ def test_what_a_killed_run_left_is_cleared_but_not_what_another_still_fills(tmp_
     out = tmp_path / "out"
     dying = (
         "import os, pathlib, sys; from pigan.files import atomic_directory\n"
-        "with atomic_directory(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "with atomic_directory(pathlib.Path(sys.argv[1]), 'a.txt') as temporary:\n"
         "    (temporary / 'a.txt').write_text('half'); os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", dying, str(out)], check=False).returncode == -9
@@ -199,8 +203,8 @@ def test_work_is_in_the_folder_that_the_environment_names(monkeypatch: pytest.Mo
 
 @both
 def test_other_errors_of_the_system_are_passed_on(atomic: Atomic, tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError), atomic(tmp_path / "out.bin"):
-        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    with pytest.raises(OSError, match="input"), atomic(tmp_path / "out.bin"):
+        raise OSError(errno.EIO, "input or output")
     assert not list(tmp_path.iterdir())
 
 
@@ -224,16 +228,49 @@ def test_rights_are_those_of_any_new_file(atomic: Atomic, tmp_path: Path) -> Non
     assert (tmp_path / "out.bin").stat().st_mode & 0o777 == expected
 
 
-def test_directory_replaces_a_file_or_a_link_but_not_what_it_points_to(tmp_path: Path) -> None:
+def test_directory_replaces_a_link_but_not_what_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "kept.txt").write_text("kept")
+    (tmp_path / "elsewhere" / MARK).write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "file").write_text("old")
-    for name in ("link", "file"):
-        with atomic_directory(tmp_path / name) as temporary:
-            (temporary / "a.txt").write_text("new")
-        assert (tmp_path / name).is_dir() and not (tmp_path / name).is_symlink()
-    assert (tmp_path / "elsewhere" / "kept.txt").read_text() == "kept"
+    with atomic_directory(tmp_path / "link") as temporary:
+        (temporary / "a.txt").write_text("new")
+    assert (tmp_path / "link").is_dir() and not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / MARK).read_text() == "kept"
+
+
+def test_what_is_no_former_output_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("photos/1.jpg", "photos/notes/diary.txt", "mine", "project/params.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("kept")
+    monkeypatch.chdir(tmp_path / "project")
+    for name, told in {
+        "photos": r"photos: would be replaced, and holds what is no former output \(1\.jpg, notes\)",
+        "mine": "mine: is a file where a folder is to be written",
+        "project": "project: is the folder you are in",
+        ".": "is the folder you are in, or above it",
+    }.items():
+        with pytest.raises(PiganError, match=told), atomic_directory(tmp_path / name):
+            pytest.fail("the work began")
+    assert sum(path.read_text() == "kept" for path in tmp_path.rglob("*") if path.is_file()) == 4
+
+
+def test_folder_that_an_engine_emptied_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".snakemake_timestamp").touch()
+    with atomic_directory(tmp_path / "out") as temporary:
+        fill(temporary, "new")
+    assert content(tmp_path / "out") == "new"
+
+
+def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "folder" / "out.npz")
+    (tmp_path / "file").touch()
+    with pytest.raises(PiganError, match="file is a file and no folder; name another place"):
+        check_place(tmp_path / "file" / "below" / "out.npz")
+    with pytest.raises(PiganError, match="name too long; name another place"):
+        check_place(tmp_path / ("x" * 300) / "out")
+    with pytest.raises(PiganError, match="no permission to write here"):
+        check_place(Path("/proc/1/out"))
 
 
 def test_temporary_file_has_the_ending_that_libraries_look_at(tmp_path: Path) -> None:

@@ -96,9 +96,11 @@ def test_file_survives_a_round_trip(name: str) -> None:
 
 
 def test_unknown_preset_names_those_there_are() -> None:
-    with pytest.raises(PiganError, match=r"no preset 'celebra'; there are demo, cars, ") as caught:
+    with pytest.raises(PiganError, match=r"no preset 'celebra'; did you mean 'celeba'\?") as caught:
         presets.text("celebra")
     assert "\n" not in str(caught.value)
+    with pytest.raises(PiganError, match=r"no preset 'x'; there are demo, cars, "):
+        presets.text("x")
 
 
 def stages(params: config.Params) -> dict[str, tuple[float, ...]]:

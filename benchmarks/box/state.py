@@ -87,7 +87,7 @@ def pack(place: Place, out: Path, part_bytes: int, parts: int, boxes: list[dict[
                 archive.write(small, TENSORS, zipfile.ZIP_STORED)
         data = buffer.getvalue()
         if len(data) <= part_bytes * parts:
-            with atomic_directory(out / FOLDER) as folder_of_parts:
+            with atomic_directory(out / FOLDER, f"{PART}0") as folder_of_parts:
                 for number, start in enumerate(range(0, len(data), part_bytes)):
                     (folder_of_parts / f"{PART}{number}").write_bytes(data[start : start + part_bytes])
             return how

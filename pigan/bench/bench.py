@@ -20,7 +20,7 @@ from pigan.bench.step_cases import discriminator_case, share_with_gradient, step
 from pigan.bench.subject import Subject, chosen_way, own_subject, paper_subject, ways_of, with_way
 from pigan.bench.table import as_markdown
 from pigan.config import Params
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 from pigan.files import atomic_file
 from pigan.progress import Progress
 from pigan.report.speed import Row, Speed, write_speed
@@ -124,7 +124,7 @@ def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callab
         known["fid"] = partial(fid_case, quick)
     unknown = [name for name in settings.cases if name not in known]
     if unknown:
-        raise PiganError(f"--cases: no case {unknown[0]!r} here; there are {', '.join(known)}")
+        raise UsageError(f"--cases: no case {unknown[0]!r} here; there are {', '.join(known)}")
     return {name: make for name, make in known.items() if not settings.cases or name in settings.cases}
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from pigan.bench.measure import Run, interleaved
+from pigan.kernels.choose import DTYPES
 from pigan.report.speed import Machine
 from pigan.sections import Precision
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # rows, inner and outer width: the paper's hidden layer, and large squares
 SHAPES_CPU = ((24576, 256, 256), (1024, 1024, 1024), (2048, 2048, 2048))
 SHAPES_GPU = ((1 << 20, 256, 256), (4096, 4096, 4096), (8192, 8192, 8192))

@@ -8,12 +8,12 @@ import torch
 
 from pigan import config, presets
 from pigan.bench.counting import Kind, field_forward, judging, points_of, step_count
-from pigan.bench.machine import DTYPES, precisions
+from pigan.bench.machine import precisions
 from pigan.bench.plain_step import kept_bytes
 from pigan.bench.reference import Draws
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import Numerics, choose_numerics
+from pigan.kernels.choose import DTYPES, Numerics, choose_numerics
 from pigan.sections import Model, Precision
 from pigan.training.curriculum import Schedule, schedule
 from pigan.training.fakes import Fakes

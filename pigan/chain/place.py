@@ -6,6 +6,9 @@ from pathlib import Path
 from pigan.config import Params
 from pigan.files import work_root
 
+# what generated/ says of itself, and the page of reports/<experiment>
+GENERATED, PAGE = "generated.json", "report.html"
+
 
 @dataclass(frozen=True)
 class Place:

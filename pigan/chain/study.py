@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pigan.chain.place import PAGE
 from pigan.config import Params
 
 
@@ -37,4 +38,4 @@ def after_runs(params: Params) -> SharedStage:
     """report."""
     dataset, out = params.dataset.name, Path("reports") / params.experiment
     words = ["--data", f"data/prepared/{dataset}", "--runs", f"runs/{dataset}", "--out", str(out)]
-    return SharedStage("report", out / "report.html", ["pigan", "report", *words])
+    return SharedStage("report", out / PAGE, ["pigan", "report", *words])

@@ -5,6 +5,7 @@ Heavy imports wait inside the commands, so that `pigan params` and `--help` answ
 
 import os
 import sys
+import traceback
 
 # in this order `pigan --help` lists them
 from pigan.cli import (
@@ -20,7 +21,6 @@ from pigan.cli import (
     view,  # noqa: F401
 )
 from pigan.cli.options import app
-from pigan.config import ParamsError
 from pigan.errors import PiganError
 
 __all__ = ["app", "main"]
@@ -31,10 +31,8 @@ def main() -> None:
     spin_for_a_moment()
     try:
         app()
-    except ParamsError as error:
-        _fail(error, str(error), 2)
     except PiganError as error:
-        _fail(error, str(error), 1)
+        _fail(error, str(error), error.code)
     except BrokenPipeError:
         # the reader of our output has left, as in `pigan params | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -56,6 +54,7 @@ def spin_for_a_moment() -> None:
 
 def _fail(error: Exception, message: str, code: int) -> None:
     if os.environ.get("PIGAN_DEBUG"):
-        raise error
+        traceback.print_exception(error)
+        sys.exit(code)
     print(f"pigan: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)

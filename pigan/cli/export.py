@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, wrote
+from pigan.cli.options import Device, ModelName, OnDevice, app, new_folder, wrote
 
 
 @app.command()
 def export(
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="The folder to write.")],
     licence: Annotated[
         str | None, typer.Option("--license", help="Licence of the weights, such as cc-by-4.0; unknown without it.")
     ] = None,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import app, wrote
-from pigan.errors import PiganError
+from pigan.cli.options import app, new_file, wrote
+from pigan.errors import UsageError
 
 
 @app.command(name="import-checkpoint")
@@ -14,7 +14,9 @@ def import_checkpoint(
     files: Annotated[
         list[Path], typer.Argument(help="generator.pth, ema.pth, ema2.pth; told apart by what they hold.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The checkpoint to write (.safetensors).")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=new_file, help="The checkpoint to write (.safetensors).")
+    ],
     preset: Annotated[
         str | None,
         typer.Option("--preset", help="celeba, cats or carla: camera and curriculum, where the files do not tell."),
@@ -28,7 +30,7 @@ def import_checkpoint(
     `pigan render --model` and `pigan init --from` take what it writes.
     """
     if out.suffix != ".safetensors":
-        raise PiganError(f"--out {out}: name a file that ends in .safetensors")
+        raise UsageError(f"--out {out}: name a file that ends in .safetensors")
     from pigan.synthesis.imported import import_checkpoint as run
 
     imported = run([*files, *([discriminator] if discriminator else [])], out, preset)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, wrote
-from pigan.errors import PiganError
+from pigan.cli.options import Device, ModelName, OnDevice, app, finite, new_folder, wrote
+from pigan.errors import UsageError
 
 STEPS, STARTS, RAYS, LR = 700, 12, 512, 0.01
 REGULARISATION, NOISE = 1e-5, 0.03
@@ -17,13 +17,17 @@ REGULARISATION, NOISE = 1e-5, 0.03
 def invert(
     photos: Annotated[list[Path], typer.Argument(help="Image files of any kind; their middle square is used.")],
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", help="Where a folder for every photo is written.")],
-    yaw: Annotated[float | None, typer.Option("--yaw", help="Of the camera, degrees; 90 looks from +z.")] = None,
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="Where a folder for every photo is written.")],
+    yaw: Annotated[
+        float | None, typer.Option("--yaw", callback=finite, help="Of the camera, degrees; 90 looks from +z.")
+    ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", min=0, max=180, help="Degrees from straight above; 90 is level.")
+        float | None,
+        typer.Option("--pitch", callback=finite, min=0, max=180, help="Degrees from straight above; 90 is level."),
     ] = None,
     distance: Annotated[
-        float | None, typer.Option("--distance", help="From the object, world units; the training's by default.")
+        float | None,
+        typer.Option("--distance", callback=finite, help="From the object, world units; the training's by default."),
     ] = None,
     find_pose: Annotated[
         bool,
@@ -33,13 +37,19 @@ def invert(
     starts: Annotated[int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")] = STARTS,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a photo.")] = STEPS,
     rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = RAYS,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate of frequencies and phases.")] = LR,
+    lr: Annotated[float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")] = LR,
     regularisation: Annotated[
-        float, typer.Option("--regularisation", min=0, help="Weight of the squared distance from the average code.")
+        float,
+        typer.Option(
+            "--regularisation", callback=finite, min=0, help="Weight of the squared distance from the average code."
+        ),
     ] = REGULARISATION,
-    noise: Annotated[float, typer.Option("--noise", min=0, help="On the code in the first step; falls to 0.")] = NOISE,
+    noise: Annotated[
+        float, typer.Option("--noise", callback=finite, min=0, help="On the code in the first step; falls to 0.")
+    ] = NOISE,
     perceptual: Annotated[
-        float, typer.Option("--perceptual", min=0, help="Weight of EfficientNet-Lite0's features; try 0.1.")
+        float,
+        typer.Option("--perceptual", callback=finite, min=0, help="Weight of EfficientNet-Lite0's features; try 0.1."),
     ] = 0.0,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="An image as large as the photo; dark pixels do not count.")
@@ -54,12 +64,16 @@ def invert(
     held_out: Annotated[
         Path | None, typer.Option("--held-out", help="Another view of the object, to be compared with.")
     ] = None,
-    held_out_yaw: Annotated[float | None, typer.Option("--held-out-yaw", help="Its camera, degrees.")] = None,
+    held_out_yaw: Annotated[
+        float | None, typer.Option("--held-out-yaw", callback=finite, help="Its camera, degrees.")
+    ] = None,
     held_out_pitch: Annotated[
-        float | None, typer.Option("--held-out-pitch", min=0, max=180, help="Degrees from straight above.")
+        float | None,
+        typer.Option("--held-out-pitch", callback=finite, min=0, max=180, help="Degrees from straight above."),
     ] = None,
     held_out_distance: Annotated[
-        float | None, typer.Option("--held-out-distance", help="World units; the training's by default.")
+        float | None,
+        typer.Option("--held-out-distance", callback=finite, help="World units; the training's by default."),
     ] = None,
     preview_steps: Annotated[
         int, typer.Option("--preview-steps", min=1, help="How often preview.png is renewed and the search saved.")
@@ -73,14 +87,14 @@ def invert(
     code.safetensors, which render, video and mesh take with --code. The same command goes on after an interruption.
     """
     if (yaw is None) != (pitch is None):
-        raise PiganError("--yaw and --pitch: give both, or none to have the pose found")
+        raise UsageError("--yaw and --pitch: give both, or none to have the pose found")
     for name, value in (("--distance", distance), ("--held-out-distance", held_out_distance), ("--lr", lr)):
         if value is not None and not (value > 0 and math.isfinite(value)):
-            raise PiganError(f"{name} {value:g}: give a number above 0")
+            raise UsageError(f"{name} {value:g}: give a number above 0")
     if mask is not None and len(photos) > 1:
-        raise PiganError("--mask: belongs to one photo; invert them one by one, or give photos with transparent pixels")
+        raise UsageError("--mask: belongs to one photo; invert them one by one, or give photos with transparent pixels")
     if held_out is not None and (len(photos) > 1 or held_out_yaw is None or held_out_pitch is None):
-        raise PiganError("--held-out: goes with one photo, --held-out-yaw and --held-out-pitch")
+        raise UsageError("--held-out: goes with one photo, --held-out-yaw and --held-out-pitch")
     from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.inverting.batch import invert_photos
     from pigan.synthesis.inverting.orbit import Known

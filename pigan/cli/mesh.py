@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, parse_seeds, wrote
-from pigan.errors import PiganError
+from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, finite, new_file, parse_seeds, wrote
+from pigan.errors import UsageError
 
 if TYPE_CHECKING:
     from pigan.synthesis.mesh import Kind, MeshFacts
@@ -35,7 +35,11 @@ def mesh(
     model: ModelName,
     out: Annotated[
         Path,
-        typer.Option("--out", help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb."),
+        typer.Option(
+            "--out",
+            callback=new_file,
+            help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb.",
+        ),
     ],
     seeds: Seeds = "0",
     inverted: CodeFiles = None,
@@ -61,7 +65,11 @@ def mesh(
     ] = "auto",
     side: Annotated[
         float | None,
-        typer.Option("--side", help="Side of the cube around the origin, world units; by default what cameras see."),
+        typer.Option(
+            "--side",
+            callback=finite,
+            help="Side of the cube around the origin, world units; by default what cameras see.",
+        ),
     ] = None,
     faces: Annotated[int | None, typer.Option("--faces", min=4, help="Decimate to at most so many faces.")] = None,
     all_pieces: Annotated[bool, typer.Option("--all-pieces", help="Keep more than the largest piece.")] = False,
@@ -72,10 +80,14 @@ def mesh(
         Colours, typer.Option("--colours", help="Mean over views all round, one view, or no colours.")
     ] = Colours.average,
     yaw: Annotated[
-        float | None, typer.Option("--yaw", help="Of --colours view, degrees; camera.yaw_mean by default.")
+        float | None,
+        typer.Option("--yaw", callback=finite, help="Of --colours view, degrees; camera.yaw_mean by default."),
     ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", help="Of the colours' views, degrees from +y; the usual one by default.")
+        float | None,
+        typer.Option(
+            "--pitch", callback=finite, help="Of the colours' views, degrees from +y; the usual one by default."
+        ),
     ] = None,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -85,13 +97,13 @@ def mesh(
     """
     height, numbers = _number(level), parse_seeds(seeds)
     if height is not None and surface is not Surface.density and not 0 < height < 1:
-        raise PiganError(
+        raise UsageError(
             f"--level {level}: of an opaque surface it is between 0 and 1; for a density add --surface density"
         )
     if side is not None and side <= 0:
-        raise PiganError(f"--side {side:g}: give a length above 0, in world units")
+        raise UsageError(f"--side {side:g}: give a length above 0, in world units")
     if yaw is not None and colours is not Colours.view:
-        raise PiganError("--yaw is that of one view: add --colours view")
+        raise UsageError("--yaw is that of one view: add --colours view")
     from pigan.synthesis.meshing.formats import check_suffix, save_mesh
 
     check_suffix(out)
@@ -126,7 +138,7 @@ def _number(level: str) -> float | None:
     try:
         return float(level)
     except ValueError:
-        raise PiganError(f"--level {level}: give a number, or auto") from None
+        raise UsageError(f"--level {level}: give a number, or auto") from None
 
 
 def _told(facts: "MeshFacts") -> str:

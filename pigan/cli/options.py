@@ -1,5 +1,6 @@
 """What the commands share: the application, options that several have, how they say what they did."""
 
+import math
 import os
 import re
 import shlex
@@ -12,7 +13,8 @@ from typing import Annotated
 import typer
 
 from pigan import __version__
-from pigan.errors import PiganError
+from pigan.errors import UsageError
+from pigan.files import check_place
 from pigan.sections import Extractor
 
 app = typer.Typer(
@@ -24,6 +26,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def finite(value: float | None) -> float | None:
+    """Refuses inf and nan, which pass for numbers."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value:g} is no finite number")
+    return value
+
+
+def new_file(path: Path | None) -> Path | None:
+    """Refuses at once what nothing can be written to at the end."""
+    if path is not None:
+        check_place(path)
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder; name a file")
+    return path
+
+
+def new_folder(path: Path | None) -> Path | None:
+    """The same of a folder."""
+    if path is not None:
+        check_place(path)
+        if path.is_file():
+            raise typer.BadParameter(f"{path} is a file; name a folder")
+    return path
 
 
 class Device(StrEnum):
@@ -52,7 +79,8 @@ ModelName = Annotated[
 ]
 Seeds = Annotated[str, typer.Option("--seeds", help="Seeds of latents: 7, or 0-8, or 0-3,7,9.")]
 Truncation = Annotated[
-    float | None, typer.Option("--truncation", min=0, max=1, help="Psi; generate.sheet_truncation by default.")
+    float | None,
+    typer.Option("--truncation", callback=finite, min=0, max=1, help="Psi; generate.sheet_truncation by default."),
 ]
 PARAMS = Path("params.yaml")
 MOST_SEEDS = 10_000
@@ -79,7 +107,7 @@ def one_of(name: str | None, names: Sequence[Extractor]) -> Extractor:
     """
     found = next((known for known in names if name in (known, None)), None)
     if found is None:
-        raise PiganError(f"--extractor {name}: evaluate.extractors has {', '.join(names)}; add it there")
+        raise UsageError(f"--extractor {name}: evaluate.extractors has {', '.join(names)}; add it there")
     return found
 
 
@@ -97,9 +125,9 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", part, re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
-            raise PiganError(f"--seeds {text!r}: {part.strip()!r} is no seed and no range; write 7, or 0-8, or 0-3,7,9")
+            raise UsageError(f"--seeds {text!r}: {part.strip()!r} is no seed and no range; write 7, or 0-8, or 0-3,7,9")
         if len(found) + last - first >= MOST_SEEDS:
-            raise PiganError(f"--seeds {text!r}: more than {MOST_SEEDS:,}; name fewer")
+            raise UsageError(f"--seeds {text!r}: more than {MOST_SEEDS:,}; name fewer")
         found |= dict.fromkeys(range(first, last + 1))
     return list(found)
 

@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, parse_seeds, typed, wrote
-from pigan.errors import PiganError
+from pigan.cli.options import (
+    Device,
+    ModelName,
+    OnDevice,
+    Seeds,
+    Truncation,
+    app,
+    finite,
+    new_folder,
+    parse_seeds,
+    typed,
+    wrote,
+)
+from pigan.errors import UsageError
 
 if TYPE_CHECKING:
     from pigan.synthesis.stills import Map
@@ -22,7 +34,7 @@ Background = Literal["own", "white", "black", "last", "transparent"]
 @app.command()
 def render(
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="Folder for the pictures.")],
     seeds: Seeds = "0-8",
     inverted: CodeFiles = None,
     layout: Annotated[
@@ -38,14 +50,19 @@ def render(
         typer.Option("--format", help="png; or unrounded floats: exr (a file a view), npy (an array a map)."),
     ] = "png",
     yaw: Annotated[
-        float | None, typer.Option("--yaw", help="Degrees; 90 looks from +z; camera.yaw_mean by default.")
+        float | None,
+        typer.Option("--yaw", callback=finite, help="Degrees; 90 looks from +z; camera.yaw_mean by default."),
     ] = None,
     pitch: Annotated[
-        float | None, typer.Option("--pitch", min=0, max=180, help="Degrees from +y, 90 is level; the usual one.")
+        float | None,
+        typer.Option("--pitch", callback=finite, min=0, max=180, help="Degrees from +y, 90 is level; the usual one."),
     ] = None,
-    fov: Annotated[float | None, typer.Option("--fov", help="Opening angle, degrees; the training's.")] = None,
+    fov: Annotated[
+        float | None, typer.Option("--fov", callback=finite, help="Opening angle, degrees; the training's.")
+    ] = None,
     radius: Annotated[
-        float | None, typer.Option("--radius", help="Distance of the camera, world units; the training's.")
+        float | None,
+        typer.Option("--radius", callback=finite, help="Distance of the camera, world units; the training's."),
     ] = None,
     resolution: Annotated[
         int | None, typer.Option("--resolution", min=4, max=4096, help="Pixels a side; that of the evaluation images.")
@@ -68,13 +85,13 @@ def render(
     """
     numbers, maps = parse_seeds(seeds), _maps(what)
     if fov is not None and not 0 < fov < 180:
-        raise PiganError(f"--fov {fov:g}: give degrees between 0 and 180")
+        raise UsageError(f"--fov {fov:g}: give degrees between 0 and 180")
     if radius is not None and radius <= 0:
-        raise PiganError(f"--radius {radius:g}: give a distance above 0, in world units")
+        raise UsageError(f"--radius {radius:g}: give a distance above 0, in world units")
     if layout in ("single", "truncation") and columns is not None:
-        raise PiganError(f"--columns is of a grid or of views, not of --layout {layout}")
+        raise UsageError(f"--columns is of a grid or of views, not of --layout {layout}")
     if layout == "views" and yaw is not None:
-        raise PiganError("--yaw is that of one view: that layout shows several; leave it out")
+        raise UsageError("--yaw is that of one view: that layout shows several; leave it out")
     from pigan.files import sha256_file, write_json
     from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.stills import Looks, description, plan, render_plan, write_stills
@@ -118,5 +135,5 @@ def _maps(what: str) -> list["Map"]:
     asked = list(dict.fromkeys(name.strip() for name in what.split(",")))
     unknown = next((name for name in asked if name not in known), None)
     if unknown is not None:
-        raise PiganError(f"--what {unknown!r}: there are {', '.join(known)}")
+        raise UsageError(f"--what {unknown!r}: there are {', '.join(known)}")
     return [name for name in known if name in asked]

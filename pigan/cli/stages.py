@@ -17,17 +17,19 @@ from pigan.cli.options import (
     Seed,
     Workers,
     app,
+    new_file,
+    new_folder,
     one_of,
     processors,
     typed,
     wrote,
 )
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 
 
 @app.command()
 def download(
-    out: Annotated[Path, typer.Option("--out", help="data/raw/<dataset>")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="data/raw/<dataset>")],
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Archive or folder that you have already, instead of a download."),
@@ -49,7 +51,7 @@ def download(
 @app.command()
 def crop(
     raw: Annotated[Path, typer.Option("--raw", help="The output of `pigan download`.")],
-    out: Annotated[Path, typer.Option("--out", help="data/prepared/<dataset>")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="data/prepared/<dataset>")],
     workers: Workers = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -65,7 +67,9 @@ def crop(
 @app.command(name="real-stats")
 def real_stats(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="data/stats/<dataset>/<extractor>_<resolution>.npz")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_file, help="data/stats/<dataset>/<extractor>_<resolution>.npz")
+    ],
     extractor: Annotated[
         str | None, typer.Option("--extractor", help="One of evaluate.extractors; the first by default.")
     ] = None,
@@ -88,7 +92,7 @@ def real_stats(
 def init(
     arm: ArmName,
     seed: Seed,
-    out: Annotated[Path, typer.Option("--out", help="runs/<dataset>/<arm>/seed<S>/init")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/init")],
     params: ParamsFile = PARAMS,
     released: Annotated[
         Path | None, typer.Option("--from", help="Train on from this checkpoint instead (`pigan import-checkpoint`).")
@@ -109,7 +113,7 @@ def train(
     resolution: Annotated[int, typer.Option("--resolution", help="Which stage of the curriculum, pixels.")],
     data: Data,
     init: Annotated[Path, typer.Option("--init", help="Directory of the stage it starts from.")],
-    out: Annotated[Path, typer.Option("--out", help="runs/<dataset>/<arm>/seed<S>/r<R>")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/r<R>")],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -136,7 +140,7 @@ def generate(
     seed: Seed,
     model: Annotated[Path, typer.Option("--model", help="Directory of the training stage to render.")],
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="runs/<dataset>/<arm>/seed<S>/generated")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/generated")],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
     gpus: Gpus = 1,
@@ -157,8 +161,10 @@ def evaluate(
     data: Data,
     stats: Annotated[Path, typer.Option("--stats", help="Folder of what `pigan real-stats` wrote.")],
     generated: Annotated[Path, typer.Option("--generated", help="The output of `pigan generate`.")],
-    pictures: Annotated[Path, typer.Option("--pictures", help="runs/<dataset>/<arm>/seed<S>/evaluated")],
-    out: Annotated[Path, typer.Option("--out", help="runs/<dataset>/<arm>/seed<S>/metrics.json")],
+    pictures: Annotated[
+        Path, typer.Option("--pictures", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/evaluated")
+    ],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="runs/<dataset>/<arm>/seed<S>/metrics.json")],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
     gpus: Gpus = 1,
@@ -194,7 +200,10 @@ def bench(
         typer.Option("--estimates/--no-estimates", help="Also estimate the hours of every preset, or of --params."),
     ] = True,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write FILE.json; without --params also a table and plots beside it.")
+        Path | None,
+        typer.Option(
+            "--out", callback=new_file, help="Write FILE.json; without --params also a table and plots beside it."
+        ),
     ] = None,
     threads: Annotated[
         int | None,
@@ -210,7 +219,7 @@ def bench(
     """
     loaded = config.load(params) if params is not None else None
     if out is not None and out.suffix != ".json":
-        raise PiganError(f"--out {out}: name a file that ends in .json")
+        raise UsageError(f"--out {out}: name a file that ends in .json")
     from pigan.bench.bench import Settings, write_all
     from pigan.bench.bench import bench as run
     from pigan.bench.table import as_text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pigan import config
-from pigan.cli.options import PARAMS, ParamsFile, app
+from pigan.cli.options import PARAMS, ParamsFile, app, finite
 
 if TYPE_CHECKING:
     from pigan.status.estimate import Left
@@ -35,7 +35,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/status.md has its keys.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 when a stage failed or was killed.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option("--interval", min=0.2, help="Seconds between two looks of --watch.")] = 5.0,
+    interval: Annotated[
+        float, typer.Option("--interval", callback=finite, min=0.2, help="Seconds between two looks of --watch.")
+    ] = 5.0,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Show every stage of every arm and seed: waiting, running with the time left, done, or failed and why.

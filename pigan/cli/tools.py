@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pigan import config, presets
-from pigan.cli.options import PARAMS, Data, Device, OnDevice, ParamsFile, app, wrote
+from pigan.cli.options import PARAMS, Data, Device, OnDevice, ParamsFile, app, new_file, new_folder, wrote
 
 
 @app.command()
@@ -39,7 +39,9 @@ def datasets(
 @app.command()
 def cameras(
     source: Annotated[Path, typer.Argument(help="Your images, data/raw/<dataset> or data/prepared/<dataset>.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures and camera.yaml.")] = Path("cameras"),
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_folder, help="Folder for the pictures and camera.yaml.")
+    ] = Path("cameras"),
     params: ParamsFile = PARAMS,
 ) -> None:
     """Suggest camera settings for own data, with pictures to judge them by; says what is measured and what assumed."""
@@ -53,7 +55,7 @@ def cameras(
 @app.command(name="data-card")
 def data_card(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="The page to write, for example card.html.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="The page to write, for example card.html.")],
 ) -> None:
     """One self-contained page about prepared data: counts, rejects, examples, poses, depth, near-duplicates, split."""
     from pigan.report.datacard import make_datacard
@@ -65,7 +67,7 @@ def data_card(
 @app.command(name="export-data")
 def export_data(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="The zip archive to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="The zip archive to write.")],
     resolution: Annotated[int, typer.Option("--resolution", help="Side of the images, one that was prepared.")],
 ) -> None:
     """Write prepared data as the zip archive that EG3D and StyleGAN3 train on, cameras included."""
@@ -129,6 +131,8 @@ def doctor(
 
     chosen = choose_device(device)
     facts = ask.examine(params, chosen) if profile is None else examine_profile(profile)
+    if estimates:
+        typer.echo("Measuring for about a minute ...", err=True)
     estimated = ask.estimates(chosen) if estimates else None
     typer.echo(json.dumps(ask.as_json(facts, estimated), indent=2) if as_json else ask.as_text(facts, estimated))
     if not ask.ready(facts):

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Truncation, app, parse_seeds, wrote
-from pigan.errors import PiganError
+from pigan.cli.options import Device, ModelName, OnDevice, Truncation, app, new_file, parse_seeds, wrote
+from pigan.errors import UsageError
 
 PathName = Literal["orbit", "front", "spiral", "zoom", "still"]
 Morph = Literal["none", "linear", "spherical"]
@@ -17,7 +17,7 @@ Morph = Literal["none", "linear", "spherical"]
 @app.command()
 def video(
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", help="turn.mp4, .webm, .gif or .apng.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="turn.mp4, .webm, .gif or .apng.")],
     path: Annotated[
         PathName,
         typer.Option(
@@ -57,9 +57,9 @@ def video(
     """
     numbers = parse_seeds(seeds)
     if morph != "none" and len(inverted or numbers) < 2:
-        raise PiganError(f"--morph {morph}: name several seeds to turn into each other, as --seeds 0-3")
+        raise UsageError(f"--morph {morph}: name several seeds to turn into each other, as --seeds 0-3")
     if morph != "none" and columns is not None:
-        raise PiganError("--columns is of objects that are shown together: leave it out with --morph")
+        raise UsageError("--columns is of objects that are shown together: leave it out with --morph")
     from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.camera_paths import camera_path
     from pigan.synthesis.movies import Film, codes_of_frames, film

@@ -53,13 +53,12 @@ def generic_facts(profile: Profile) -> list[Fact]:
         key = f"cluster-generic-{action}-cmd"
         template = profile.values.get(key)
         if not template:
-            state = "missing" if action == "submit" else "advice"
             told = {
                 "submit": "nothing submits a job",
                 "status": "a job that is killed is never noticed",
                 "cancel": "jobs go on when Snakemake is stopped",
             }[action]
-            facts.append(Fact(action, f"no {key}: {told}", "missing" if state == "missing" else "advice", f"set {key}"))
+            facts.append(Fact(action, f"no {key}: {told}", "missing" if action == "submit" else "advice", f"set {key}"))
             continue
         facts.append(_command(action, str(template)))
     return facts

@@ -59,7 +59,9 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
     frames = read_posed(raw, dataset.world)
     names = find_images(raw) if frames is None else [frame.image for frame in frames]
     jobs = crop_jobs(dataset, resolutions, raw, names, frames)
-    with atomic_directory(out) as temporary:
+    if out.resolve() == raw.resolve() or out.resolve() in raw.resolve().parents:
+        raise PiganError(f"{out}: holds the raw files, which would be replaced; name another folder")
+    with atomic_directory(out, "dataset.json") as temporary:
         results = track(ordered_map(crop_one, jobs, workers, batch=32), len(jobs), "crop", "image")
         has_depth = any(job.depth is not None for job in jobs)
         kept = _write_arrays(results, names, resolutions, has_depth, temporary)

@@ -10,6 +10,7 @@ import torch
 import torch_fidelity
 from jaxtyping import Float32, Int64
 
+from pigan.chain.place import GENERATED
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.evaluation.extractors import Extractor, load_extractor
@@ -27,6 +28,7 @@ from pigan.sections import Extractor as ExtractorName
 from pigan.shortage import advised
 
 # what all extractors of a run have in common
+SHEET = "neighbours.png"
 COMMON = ("resolution", "filter", "protocol", "flip", "dataset_sha256", "depth_sha256")
 
 
@@ -44,14 +46,14 @@ def evaluate(
     """
     began = time.monotonic()
     config, resolution = params.evaluate, params.generate.resolution
-    made = read_json(generated / "generated.json")
+    made = read_json(generated / GENERATED)
     if made["resolution"] != resolution:
         raise PiganError(
             f"{generated}: made at {made['resolution']} pixels, params say {resolution}; run `pigan generate` again"
         )
     real = {name: _real(params, data, stats, name) for name in config.extractors}
     found, curve, sizes = measured({}, ""), [], {}
-    with atomic_directory(pictures) as folder:
+    with atomic_directory(pictures, SHEET) as folder:
         for name in config.extractors:
             network = load_extractor(name, config)
             features, scores = _one_extractor(params, network, generated, real[name], devices)
@@ -150,7 +152,7 @@ def _show_neighbours(
     resolution = params.generate.resolution
     rows = real.rows[nearest(features[likeliest], real.features, NEIGHBOURS).indices]
     write_neighbours(
-        folder / "neighbours.png",
+        folder / SHEET,
         read_images(generated / f"images_{resolution}.npy")[likeliest],
         read_images(data / f"images_{resolution}.npy"),
         rows,

@@ -61,7 +61,7 @@ def real_stats(
         PiganError: the prepared data is missing or has too few images, or the extractor has no weights.
     """
     meta = expected_meta(params, prepared, extractor)
-    chosen = _chosen(params, read_json(prepared / "dataset.json"))
+    chosen = _chosen(params, _described(prepared))
     if len(chosen.compared) < 2:
         raise PiganError(f"{prepared}: {len(chosen.compared)} training images; at least 2 are needed, so add images")
     images = read_images(prepared / f"images_{params.generate.resolution}.npy")
@@ -97,7 +97,7 @@ def expected_meta(params: Params, prepared: Path, extractor: Extractor) -> dict[
     Raises:
         PiganError: the prepared data is missing or not at this resolution, or the extractor has no weights.
     """
-    dataset = read_json(prepared / "dataset.json")
+    dataset = _described(prepared)
     resolution = params.generate.resolution
     name = f"images_{resolution}.npy"
     if name not in dataset["sha256"]:
@@ -183,6 +183,19 @@ def _mapped(path: Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise PiganError(f"{path}: cannot be read ({error}); delete it and run its stage again") from None
     return array
+
+
+def _described(prepared: Path) -> dict[str, Any]:
+    """The dataset.json of prepared data, of which what is read here is there."""
+    path = prepared / "dataset.json"
+    dataset = read_json(path)
+    try:
+        parts = (dataset["sha256"], dataset["crop"]["filter"], dataset["split"]["train"], dataset["split"]["held_out"])
+    except (KeyError, TypeError) as error:
+        raise PiganError(f"{path}: incomplete ({error}); run `pigan crop` again") from None
+    if not isinstance(parts[0], dict):
+        raise PiganError(f"{path}: incomplete (sha256); run `pigan crop` again")
+    return dict(dataset)
 
 
 def _chosen(params: Params, dataset: dict[str, Any]) -> Chosen:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pigan.config import Params
-from pigan.files import atomic_file
+from pigan.files import atomic_file, explained
 from pigan.guide import estimate, heuristics
 from pigan.guide.evidence import Evidence, read_evidence
 from pigan.guide.preview import View, draw_preview
@@ -26,7 +26,8 @@ def guide(params: Params, source: Path, out: Path | None = None) -> str:
     suggestion = suggest(evidence)
     text = snippet(suggestion)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        with explained(out):
+            out.mkdir(parents=True, exist_ok=True)
         with atomic_file(out / "camera.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
         draw_preview(out / "cameras.png", views(evidence, suggestion), suggestion)

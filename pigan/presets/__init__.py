@@ -1,6 +1,7 @@
 """Complete params files to start from: the commented demo.yaml, and what each other preset changes in it."""
 
 import copy
+import difflib
 import io
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pigan.dataset_sections import Depth, Meshes, World
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 from pigan.sections import Section
 
 BASE = "demo"
@@ -31,7 +32,9 @@ def text(name: str) -> str:
         PiganError: no such preset.
     """
     if name not in NAMES:
-        raise PiganError(f"no preset {name!r}; there are {', '.join(NAMES)}")
+        close = difflib.get_close_matches(name, NAMES, n=1)
+        told = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(NAMES)}"
+        raise UsageError(f"no preset {name!r}; {told}")
     base = (files(__package__) / f"{BASE}.yaml").read_text(encoding="utf-8")
     if name == BASE:
         return base

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from pigan.chain.place import Place
+from pigan.chain.place import GENERATED, Place
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.incomplete import Incomplete, incomplete, picture_in
@@ -203,7 +203,7 @@ def _run(params: Params, place: Place) -> Run | Incomplete:
             stages.append(state)
             logs.extend(lines)
         stage = "generate"
-        generated = read_record(GeneratedInfo, folder / "generated" / "generated.json", "pigan generate")
+        generated = read_record(GeneratedInfo, folder / "generated" / GENERATED, "pigan generate")
         stage = "evaluate"
         metrics, evaluated = _measured(folder / "metrics.json", params.evaluate.extractors, generated)
     except Unusable as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pigan import __version__
+from pigan import __version__, released
 from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -29,7 +29,6 @@ from pigan.synthesis.released import (
     TRAINING,
     TrainingFacts,
     released_folder,
-    released_names,
     released_training,
 )
 from pigan.synthesis.trained import TrainedModel, load_model
@@ -60,8 +59,6 @@ def export_model(
     """
     if onnx:
         check_tools()
-    if out.exists() and (out.is_file() or (not (out / CONFIG).exists() and any(out.iterdir()))):
-        raise PiganError(f"--out {out}: is there and no exported model; name a new folder")
     model = load_model(name, choose_device(device))
     prepare_process(model.params.training.threads)
     if half:
@@ -71,7 +68,7 @@ def export_model(
     weights = params.generate.weights
     measured, no_metrics = _measured(model)
     card = _data(params, data)
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, WEIGHTS) as folder:
         write_weights(model, weights, folder / WEIGHTS, {"pigan": __version__, "from": dict(sources)}, half)
         write_picture(model, folder / PICTURE)
         errors = write_onnx(model, folder) if onnx else {}
@@ -103,7 +100,7 @@ def released_lines() -> list[str]:
     Raises:
         PiganError: a file of one is damaged.
     """
-    return [f"{name}: {'; '.join(_known_of(name)) or 'nothing is known of its training'}" for name in released_names()]
+    return [f"{name}: {'; '.join(_known_of(name)) or 'nothing is known of its training'}" for name in released.names()]
 
 
 def _known_of(name: str) -> Iterator[str]:

@@ -145,12 +145,6 @@ def unmeasured_sentence(collected: Collected) -> str:
     return f"Not measured: {'; '.join(parts)}." if parts else ""
 
 
-def metric_note(metric: Metric) -> str:
-    """Which way is better and what the number means, for the row's title."""
-    side = {"lower": "Lower is better", "higher": "Higher is better", "neither": ""}[metric.better]
-    return ": ".join(part for part in (side, metric.meaning) if part)
-
-
 def exact(value: float) -> str:
     """The value as the CSV files write it; empty for not-a-number."""
     return "" if math.isnan(value) else repr(float(value))

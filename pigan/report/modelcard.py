@@ -27,14 +27,6 @@ LICENCES = (
     *("apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-nc-nd-4.0"),
     *("cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-4.0", "gpl-3.0", "isc", "lgpl-3.0", "mit", "openrail", "unlicense"),
 )
-# model-index names of the metrics that have a usual one
-COMMON = {
-    "fid": "fid",
-    "kid": "kid",
-    "precision": "precision",
-    "recall": "recall",
-    "inception_score": "inception_score",
-}
 
 
 @dataclass(frozen=True)
@@ -226,7 +218,7 @@ def _index_metrics(params: Params, measured: Measured) -> list[dict[str, Any]]:
             stem = metric.key.removesuffix(f"_{extractor}")
             own = "" if stem == metric.key else f" ({EXTRACTOR_NAMES[extractor]})"
             value = float(measured.values[metric.key])
-            found.append({"type": COMMON.get(stem, stem), "name": f"{metric.label}{own}", "value": value})
+            found.append({"type": stem, "name": f"{metric.label}{own}", "value": value})
     return found
 
 

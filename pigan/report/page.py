@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pigan.chain.place import PAGE
 from pigan.config import Params
 from pigan.data.store import Prepared
+from pigan.errors import PiganError
 from pigan.files import atomic_directory
 from pigan.report import (
     armfigures,
@@ -42,7 +44,7 @@ ALWAYS_SHOWN = ("fid", "kid")
 
 def report_files(params: Params) -> list[str]:
     """Names of the report's files, relative to its folder, that follow from the params alone."""
-    names = ["report.html", *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
+    names = [PAGE, *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
     names += files_of([*PLOTS, *speedsection.PLOTS, *datacard.PLOTS])
     names += summary.FILES
     return names + [f"figures/{name}_{arm}.png" for arm in params.arms for name in media.PICTURES]
@@ -65,8 +67,10 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
     Raises:
         PiganError: the data is not complete; the message names the stage to run.
     """
+    if not runs.is_dir():
+        raise PiganError(f"{runs}: no such folder; name the one of the arms, runs/<dataset>")
     collected = collect(params, data, runs)
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, PAGE) as folder:
         made = {
             "metrics": tables.metrics_table(collected),
             "ablation": tables.ablation_table(collected),
@@ -81,9 +85,9 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
         write_plots([plot for group in plots.values() for plot in group], folder)
         media.copy_pictures(collected, folder / "figures")
         page = _render(collected, made, plots, folder)
-        (folder / "report.html").write_text(page, encoding="utf-8")
+        (folder / PAGE).write_text(page, encoding="utf-8")
         summary.write_summaries(collected, made["ablation"], folder)
-    return out / "report.html"
+    return out / PAGE
 
 
 def every_plot(collected: Collected, made: Mapping[str, pd.DataFrame]) -> dict[str, list[Plot]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from pigan.chain.place import GENERATED
 from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -62,7 +63,7 @@ def generate_stage(
     settings, prepared = resolved.generate, Prepared(data)
     generator = load_generator(checkpoint, resolved, settings.weights, device)
     parts = Stopwatch()
-    with atomic_directory(out) as folder:
+    with atomic_directory(out, GENERATED) as folder:
         images = parts.time("images", write_evaluation_set, generator, resolved, folder, devices)
         parts.time("consistency", write_consistency_views, generator, resolved, folder)
         parts.time("pairs", write_pairs, generator, resolved, folder)
@@ -77,7 +78,7 @@ def generate_stage(
         reasons["mesh"] = parts.time("mesh", write_mesh, generator, resolved, folder)
         seconds = parts["images"]
         write_json(
-            folder / "generated.json",
+            folder / GENERATED,
             {
                 "arm": arm,
                 "seed": seed,

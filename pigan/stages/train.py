@@ -8,7 +8,7 @@ import torch
 from pigan.config import Params, fingerprint
 from pigan.data.scratch import near
 from pigan.data.store import Prepared, TrainingImages, batch_indices
-from pigan.errors import PiganError
+from pigan.errors import PiganError, UsageError
 from pigan.files import sha256_file, work_root
 from pigan.latency import appears
 from pigan.locks import sole_use
@@ -73,7 +73,7 @@ def train_stage(
     stage = resolved.curriculum.stages.get(f"r{resolution}")
     if stage is None:
         known = ", ".join(str(link.resolution) for link in resolved.curriculum.order)
-        raise PiganError(f"--resolution {resolution}: no stage of the curriculum; there are {known}")
+        raise UsageError(f"--resolution {resolution}: no stage of the curriculum; there are {known}")
     asked = resolved.training.devices
     device, place = choose_device(device_name, 0 if asked == "auto" else asked), place_of(os.environ)
     devices = count_devices(asked, device, place)

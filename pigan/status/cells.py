@@ -8,7 +8,6 @@ from pigan.status.words import duration, rate
 
 Words = Literal["many", "some", "few", "none"]
 
-OTHER_PARAMS = "other params"
 Look = Literal["done", "running", "failed", "killed", "stopped", "waiting", "other params"]
 
 

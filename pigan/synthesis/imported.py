@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pigan import presets
 from pigan.config import Params, merge, parse
-from pigan.errors import PiganError
+from pigan.errors import PiganError, UsageError
 from pigan.models.discriminator import Discriminator
 from pigan.models.generator import Generator
 from pigan.models.official import discriminator_from_official, generator_from_official
@@ -82,7 +82,7 @@ def _preset_of(generator: Part, discriminator: Part | None) -> str:
 def _params(preset: str, generator: Part, discriminator: Part | None, notes: list[str]) -> Params:
     """The preset, with the network that the files hold."""
     if preset not in RELEASED:
-        raise PiganError(f"--preset {preset}: no released curriculum; there are {', '.join(RELEASED)}")
+        raise UsageError(f"--preset {preset}: no released curriculum; there are {', '.join(RELEASED)}")
     values = presets.values(preset)
     model, ours = values["model"], _ours(generator)
     own = values["model"]["coordinate_scale"]

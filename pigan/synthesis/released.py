@@ -30,19 +30,14 @@ class TrainingFacts(BaseModel):
     """Day of the export, YYYY-MM-DD (UTC)."""
 
 
-def released_names() -> list[str]:
-    """Names of the models that come with this package."""
-    return released.names()
-
-
 def released_folder(name: str) -> Path:
     """The folder of one: model.safetensors, config.json, samples.png, README.md, metrics.json if it was measured.
 
     Raises:
         PiganError: none has that name.
     """
-    if name not in released_names():
-        raise PiganError(f"{name}: no released model; there are {', '.join(released_names()) or 'none'}")
+    if name not in released.names():
+        raise PiganError(f"{name}: no released model; there are {', '.join(released.names()) or 'none'}")
     return released.folder(name)
 
 

@@ -12,11 +12,13 @@ from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
 
+from pigan.errors import PiganError
 from pigan.files import atomic_file, write_json
 from pigan.models.mapping import truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
 from pigan.synthesis.pictures import (
+    PSIS,
     depth_bar,
     depth_colours,
     depth_ends,
@@ -34,7 +36,6 @@ Layout = Literal["grid", "single", "views", "truncation"]
 Map = Literal["colour", "depth", "normals", "opacity"]
 Format = Literal["png", "exr", "npy"]
 
-PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # counts of a 16-bit depth image; 0 is kept for what has no depth
 COUNTS = 65535
 
@@ -202,7 +203,11 @@ def _write_exr(path: Path, values: Float32[np.ndarray, "side ..."]) -> Path:
     names = {2: "Z", 3: "RGB" if values.shape[-1] == 3 else "RGBA"}
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with atomic_file(path) as temporary:
-        OpenEXR.File(header, {names[values.ndim]: np.ascontiguousarray(values)}).write(str(temporary))
+        try:
+            OpenEXR.File(header, {names[values.ndim]: np.ascontiguousarray(values)}).write(str(temporary))
+        except RuntimeError as error:
+            # it does not say why
+            raise PiganError(f"{path}: cannot be written ({error}); is the disk full?") from error
     return path
 
 

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pigan import presets
-from pigan.config import Params, merge, parse
+from pigan import __version__, presets, released
+from pigan.config import Params, ParamsError, merge, parse
 from pigan.errors import PiganError
 from pigan.files import read_json
 from pigan.models.generator import Generator
@@ -19,7 +19,7 @@ from pigan.models.mapping import draw_latents, truncate
 from pigan.released import WEIGHTS
 from pigan.runtime import generator_for
 from pigan.sections import Weights
-from pigan.synthesis.released import released_folder, released_names
+from pigan.synthesis.released import released_folder
 from pigan.synthesis.showing import facts_page, show
 from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch, yaw_sweep
@@ -175,8 +175,9 @@ def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
     """
     if name.is_file():
         return name
-    if (name / CHECKPOINT).is_file():
-        return name / CHECKPOINT
+    for own in (CHECKPOINT, WEIGHTS):
+        if (name / own).is_file():
+            return name / own
     places = [name, runs / name, *sorted(runs.glob(f"*/{name}"))] if not name.is_absolute() else [name]
     found = [run for place in places if place.is_dir() for run in (place, *sorted(place.glob("seed*")))]
     runs_found = {path.resolve(): path for run in found if (path := _evaluated(run)) is not None}
@@ -185,12 +186,12 @@ def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
         raise PiganError(f"{name}: means several runs: {listed}; name one")
     if runs_found:
         return next(iter(runs_found.values()))
-    released = released_names()
-    if str(name) in released:
+    known = released.names()
+    if str(name) in known:
         return released_folder(str(name)) / WEIGHTS
     raise PiganError(
-        f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage, a run such as "
-        f"{runs}/cars/baseline/seed0, or a released model: {', '.join(released) or 'there is none here'}"
+        f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage or of `pigan export`, a run such "
+        f"as {runs}/cars/baseline/seed0, or a released model: {', '.join(known) or 'there is none here'}"
     )
 
 
@@ -205,10 +206,14 @@ def params_of(checkpoint: Path) -> Params:
         beside = checkpoint.with_name(STATE)
         if not beside.is_file():
             raise PiganError(f"{checkpoint}: does not say what it was trained with, and there is no {STATE} beside it")
-        saved = read_json(beside).get("params")
+        described = read_json(beside)
+        saved = described.get("params") if isinstance(described, dict) else None
     if not isinstance(saved, dict):
         raise PiganError(f"{checkpoint}: the params it was trained with are missing; copy {STATE} beside it")
-    return parse(_completed(saved), where=str(checkpoint))
+    try:
+        return parse(_completed(saved), where=str(checkpoint))
+    except ParamsError as error:
+        raise PiganError(f"{error}; a model of another version of pigan? This is {__version__}") from None
 
 
 def _completed(saved: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pigan.config import Params
-from pigan.errors import PiganError
+from pigan.errors import PiganError, UsageError
 from pigan.files import atomic_file
 from pigan.models.generator import Generator
 from pigan.sections import Camera
@@ -78,16 +78,16 @@ def write_video(
     if path.suffix in ENCODERS and not importlib.util.find_spec("av"):
         raise PiganError(f"{path}: {path.suffix} needs the package av: pip install av, or write a .gif")
     with atomic_file(path) as temporary:
-        if path.suffix in ENCODERS:
-            _encode(temporary, iter(frames), path.suffix, frames_a_second)
+        if (suffix := path.suffix.lower()) in ENCODERS:
+            _encode(temporary, iter(frames), suffix, frames_a_second)
         else:
-            _animate(temporary, iter(frames), path.suffix, frames_a_second)
+            _animate(temporary, iter(frames), suffix, frames_a_second)
 
 
 def check_video_name(path: Path) -> None:
     """Raises PiganError for a name whose ending no encoder is known for."""
-    if path.suffix not in (*ENCODERS, *ANIMATIONS):
-        raise PiganError(f"{path}: no name of a video; let it end in {', '.join((*ENCODERS, *ANIMATIONS))}")
+    if path.suffix.lower() not in (*ENCODERS, *ANIMATIONS):
+        raise UsageError(f"{path}: no name of a video; let it end in {', '.join((*ENCODERS, *ANIMATIONS))}")
 
 
 def _encode(

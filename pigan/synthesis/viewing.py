@@ -75,8 +75,8 @@ def camera_at(
     """One camera c = (focal length, position, direction, up); the focal length in sides of the image.
 
     >>> here, up = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 0.0])
-    >>> round(math.degrees(camera_at(0.5, position=here, direction=-here, up=up).fov), 3)
-    90.0
+    >>> camera_at(0.5, position=here, direction=-here, up=up).fov.rad2deg()
+    tensor([90.])
     """
     fov = torch.tensor([fov_of_focal_length(focal_length, 1.0)], dtype=position.dtype, device=position.device)
     return Cameras(look_along(position[None], direction[None], up[None]), fov, from_edges=True)

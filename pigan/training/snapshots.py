@@ -83,7 +83,7 @@ def publish(out: Path, before: Path | None = None, work: Path | None = None) -> 
     """
     history = [(snapshot, before / FOLDER) for snapshot in read_snapshots(before)] if before else []
     own = [(_described(path), work) for path in sorted(work.glob("step_*.safetensors"))] if work else []
-    with atomic_directory(out / FOLDER) as folder:
+    with atomic_directory(out / FOLDER, INDEX) as folder:
         for snapshot, source in history + own:
             # copied: an engine may replace or protect what lies in the other stage's folder
             shutil.copyfile(source / snapshot.file, folder / snapshot.file)

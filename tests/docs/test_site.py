@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from pigan.synthesis.released import released_names
+from pigan import released
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -108,4 +108,4 @@ def test_gallery_needs_no_model_but_those_that_come_with_pigan() -> None:
     calls = [call for language, text in gallery.blocks(page) for call in gallery.commands(language, text)]
     named = [call[call.index("--model") + 1] for call in calls if call[1] == "-m"]
     named += re.findall(r'pigan\.load\("(.*?)"\)', page)
-    assert len(named) >= len(calls) and set(named) <= set(released_names())
+    assert len(named) >= len(calls) and set(named) <= set(released.names())

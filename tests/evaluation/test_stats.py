@@ -224,7 +224,9 @@ def test_too_few_images_and_other_resolutions_are_refused(data):
     describe_as(data, train=[1])
     with pytest.raises(PiganError, match="1 training images; at least 2"):
         made(params(), data)
-    write_json(data / "dataset.json", {"split": {"train": TRAIN, "held_out": []}, "sha256": {}})
+    write_json(
+        data / "dataset.json", {"split": {"train": TRAIN, "held_out": []}, "sha256": {}, "crop": {"filter": "lanczos"}}
+    )
     with pytest.raises(PiganError, match="not prepared at 16 pixels"):
         made(params(), data)
 

@@ -19,7 +19,7 @@ def whole(path: Path) -> str | None:
 
 def write(path: Path, text: str, folder: bool) -> None:
     if folder:
-        with atomic_directory(path) as temporary:
+        with atomic_directory(path, "a") as temporary:
             for name in ("a", "b"):
                 (temporary / name).write_text(text)
     else:

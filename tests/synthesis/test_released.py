@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from pigan import cli, config, presets
+from pigan import cli, config, presets, released
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics
 from pigan.released import WEIGHTS
-from pigan.synthesis.released import METRICS, TRAINING, released_folder, released_names, released_training
+from pigan.synthesis.released import METRICS, TRAINING, released_folder, released_training
 from pigan.synthesis.trained import find_checkpoint, load_model, params_of
 from pigan.training.checkpoint import read_tensors
 
@@ -25,7 +25,7 @@ SEEDS, SIDE = [0, 1], 16
 # of colours 0..1: less than two counts of a PNG, a hundred times what another processor's rounding makes
 TOLERANCE = 5e-3
 LARGEST_BYTES = 8e6
-NAMES = released_names()
+NAMES = released.names()
 
 
 def rendered(name: str) -> np.ndarray:
@@ -136,10 +136,10 @@ def test_who_names_none_is_told_which_there_are() -> None:
 
 def test_damaged_facts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pigan.released.PLACE", tmp_path)
-    assert released_names() == []
+    assert released.names() == []
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / WEIGHTS).touch()
-    assert released_names() == ["mine"] and released_training("mine") is None
+    assert released.names() == ["mine"] and released_training("mine") is None
     (tmp_path / "mine" / TRAINING).write_text('{"device": "CPU"}')
     with pytest.raises(PiganError, match=r"training\.json: devices: not as pigan export writes it"):
         released_training("mine")

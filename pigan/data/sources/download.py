@@ -9,16 +9,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pigan.config import Params
+from pigan.data.posed.frames import TRANSFORMS
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.checks import check_tree, correct_cats
 from pigan.data.sources.fetch import Unavailable, fetch
 from pigan.data.sources.transfer import tell
 from pigan.data.sources.unpack import ENDINGS, is_archive, unpack
 from pigan.dataset_sections import Kind
-from pigan.errors import PiganError
+from pigan.errors import PiganError, UsageError
 from pigan.files import atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
 
+# in a folder that was filled by this
+DOWNLOADED = ".downloaded"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
 
 
@@ -36,13 +39,13 @@ def download(
     dataset = params.dataset
     if dataset.kind == "cars":
         if source is not None:
-            raise PiganError("--from: kind cars is rendered and reads no files; leave it out or change dataset.kind")
+            raise UsageError("--from: kind cars is rendered and reads no files; leave it out or change dataset.kind")
         if dataset.cars is None:
             raise PiganError("params: kind cars needs the section dataset.cars; `pigan params demo` shows it")
         # the renderers load torch, which takes longer than many a copy
         from pigan.data.cars.render import render_cars
 
-        with atomic_directory(out) as temporary:
+        with atomic_directory(out, TRANSFORMS) as temporary:
             render_cars(dataset.cars, params.camera, temporary, workers)
         return
     given = _given(source, dataset.source, out)
@@ -51,7 +54,7 @@ def download(
 
         if given is None or dataset.meshes is None:
             raise PiganError("params: kind meshes needs dataset.source and dataset.meshes; see `pigan params meshes`")
-        with _as_folder(given, out) as models, atomic_directory(out) as temporary:
+        with _as_folder(given, out) as models, atomic_directory(out, TRANSFORMS) as temporary:
             render_meshes(dataset.meshes, params.camera, models, temporary, workers)
         return
     if given is None and not CARDS[dataset.kind].files:
@@ -59,7 +62,7 @@ def download(
     accepted = accept_terms or dataset.accept_terms
     places = [given] if given is not None else _fetched(dataset.kind, accepted)
     where = str(given) if given is not None else str(places[0].parent)
-    with atomic_directory(out) as temporary:
+    with atomic_directory(out, DOWNLOADED) as temporary:
         for place in places:
             _take(place, dataset.kind, temporary)
         if dataset.kind == "cats":
@@ -68,6 +71,7 @@ def download(
         if not images:
             raise _no_image(where)
         check_tree(dataset.kind, temporary, images, where)
+        (temporary / DOWNLOADED).touch()
 
 
 def find_images(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pigan import __version__
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 from pigan.files import atomic_file
 from pigan.report.comparison.experiments import Difference, Entry, difference, entry, estimate, metrics_in, ranked
 from pigan.report.comparison.protocols import differing_fields, field_name, obstacles
@@ -43,7 +43,7 @@ def compare_reports(reports: Sequence[Path], out: Path) -> list[Path]:
         PiganError: fewer than two, the same one twice, or one without a readable summary.
     """
     if out.suffix != ".html":
-        raise PiganError(f"--out {out}: name a page that ends in .html, as reports/comparison/{PAGE}")
+        raise UsageError(f"--out {out}: name a page that ends in .html, as reports/comparison/{PAGE}")
     entries = read_entries(reports)
     table = out.with_suffix(".csv")
     text = render(entries)
@@ -61,14 +61,14 @@ def read_entries(reports: Sequence[Path]) -> list[Entry]:
         PiganError: as of `compare_reports`.
     """
     if len(reports) < 2:
-        raise PiganError("--compare: name two reports or more, as pigan report --compare reports/a reports/b")
+        raise UsageError("--compare: name two reports or more, as pigan report --compare reports/a reports/b")
     if len(reports) > len(LETTERS):
-        raise PiganError(f"--compare: {len(reports)} reports are too many for one page, at most {len(LETTERS)}")
+        raise UsageError(f"--compare: {len(reports)} reports are too many for one page, at most {len(LETTERS)}")
     known: dict[Path, Path] = {}
     for path in reports:
         file = (path / NAME if path.is_dir() else path).resolve()
         if file in known:
-            raise PiganError(f"--compare: {known[file]} and {path} are the same report; name each once")
+            raise UsageError(f"--compare: {known[file]} and {path} are the same report; name each once")
         known[file] = path
     read = [(path, read_summary(path)) for path in reports]
     return [entry(letter, path, summary) for letter, (path, summary) in zip(LETTERS, read, strict=False)]

@@ -12,7 +12,7 @@ from typing import Any
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, sha256_file
 from pigan.progress import Progress
-from pigan.synthesis.inverted_code import generator_sha256
+from pigan.synthesis.inverted_code import CODE_FILE, generator_sha256
 from pigan.synthesis.inverting.losses import Features
 from pigan.synthesis.inverting.orbit import Known
 from pigan.synthesis.inverting.outcome import RESULT, HeldOut, write_outcome, write_preview
@@ -92,7 +92,7 @@ def invert_photos(
             "fingerprint": print_,
             "seconds": round(seconds + time.monotonic() - began, 1),
         }
-        with atomic_directory(place) as folder:
+        with atomic_directory(place, CODE_FILE) as folder:
             result = write_outcome(folder, model, photo, best, settings, about, held_out, features)
         results.append((result, False))
         saved.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8
 from trimesh.visual import ColorVisuals
 
 from pigan.data.meshes.texture import srgb_to_linear
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 from pigan.files import atomic_file
 from pigan.synthesis.meshing.surface import Surface
 
@@ -31,7 +31,7 @@ def check_suffix(path: Path) -> None:
         PiganError: the name ends in something else.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise PiganError(f"{path}: name a file that ends in {', '.join(SUFFIXES)}")
+        raise UsageError(f"{path}: name a file that ends in {', '.join(SUFFIXES)}")
 
 
 def as_trimesh(

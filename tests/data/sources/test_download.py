@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pigan.data.sources.download import download, find_images
+from pigan.data.sources.download import DOWNLOADED, download, find_images
 from pigan.errors import PiganError
 
 
@@ -28,7 +28,8 @@ def posed(folder: Path) -> None:
 
 
 def tree(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(name for name in found if name != DOWNLOADED)
 
 
 def pack(folder: Path, archive: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.checks import correct_cats
-from pigan.data.sources.download import download
+from pigan.data.sources.download import DOWNLOADED, download
 from pigan.errors import PiganError
 
 TREES = {
@@ -36,7 +36,8 @@ KINDS = pytest.mark.parametrize("kind", ["celeba", "cats", "carla"])
 
 
 def tree(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return sorted(name for name in found if name != DOWNLOADED)
 
 
 def of(make_params: Any, kind: str, **dataset: Any) -> Any:
@@ -243,7 +244,7 @@ def test_killed_while_unpacking_nothing_half_has_the_final_name(archives: Any, t
         "    write(member, target)\n"
         "    if member.name.endswith('3.jpg'): os.kill(os.getpid(), signal.SIGKILL)\n"
         "unpack._write = dying\n"
-        f"with atomic_directory(Path({str(tmp_path / 'raw')!r})) as temporary:\n"
+        f"with atomic_directory(Path({str(tmp_path / 'raw')!r}), 'x') as temporary:\n"
         f"    download._take(Path({str(tmp_path / 'celeba.zip')!r}), 'celeba', temporary)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True)
