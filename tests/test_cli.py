@@ -136,6 +136,10 @@ def test_errors_are_one_line(pigan: Any, arguments: tuple[str, ...], code: int, 
         (("download", "--out", "raw", "--nonsense"), "No such option"),
         (("init", "--arm", "baseline", "--seed", "-1", "--out", "x"), "--seed"),
         (("generate", "--device", "tpu"), "--device"),
+        (("render", "--model", "cars-32", "--yaw", "nan", "--out", "x"), "'--yaw': nan is no finite number"),
+        (("mesh", "--model", "cars-32", "--side", "inf", "--out", "x.glb"), "'--side': inf is no finite number"),
+        (("video", "--model", "cars-32", "--out", "."), "is a folder; name a file"),
+        (("download", "--out", __file__), "is a file; name a folder"),
     ],
 )
 def test_wrong_usage_leaves_with_2(pigan: Any, arguments: tuple[str, ...], told: str) -> None:

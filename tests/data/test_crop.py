@@ -133,6 +133,16 @@ def test_all_rejected_and_missing_are_one_line_errors(make_params: Any, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
+@pytest.mark.parametrize("out", ["raw", ".", "raw/../raw"])
+def test_originals_are_never_replaced(make_params: Any, images: Path, tmp_path: Path, out: str) -> None:
+    # as EG3D's data has it
+    (images / "dataset.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(PiganError, match="holds the raw files, which would be replaced"):
+        crop(make_params(kind="folder", source="x", cars=None), images, tmp_path / out, workers=1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_failed_crop_leaves_the_previous_result(make_params: Any, images: Path, tmp_path: Path) -> None:
     params = make_params(kind="folder", source="x", cars=None)
     crop(params, images, tmp_path / "out", workers=1)

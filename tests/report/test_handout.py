@@ -75,7 +75,7 @@ def test_halves_are_rounded_once_and_take_their_history_along(
 ) -> None:
     out = tmp_path / "released" / "small"
     export_model(str(trained), out, onnx=False, half=True)
-    full, half = load_model(trained), load_model(out / "model.safetensors")
+    full, half = load_model(trained), load_model(out)
     _, tensors = read_tensors(out / "model.safetensors")
     for name, value in full.generator.state_dict().items():
         assert torch.equal(tensors[f"ema.{name}"], value.half())

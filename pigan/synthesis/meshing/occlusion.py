@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from pigan.errors import PiganError
 from pigan.progress import Progress
 from pigan.rendering.cameras import look_along, position_on_sphere
 from pigan.rendering.rays import pixel_directions, world_rays
@@ -20,6 +21,8 @@ LEVEL = 0.4
 CLEAR = 0.98
 # points that are looked up at a time
 POINTS_A_PASS = 1 << 20
+# of the light to a camera, 4 bytes each; a default mesh of 512 points a side has some 1.5e8
+MOST_POINTS = 1 << 30
 
 
 def optical_density(
@@ -83,10 +86,18 @@ def transmittance_from(
 
     Depths go from near to far, rays from edge to edge of the image (rows from the top), both about as densely as the
     grid; in between optical densities are interpolated linearly.
+
+    Raises:
+        PiganError: that takes too much memory, which a cube far smaller than the view does.
     """
     step = side / (len(thick) - 1)
     count = 1 + math.ceil((camera.far - camera.near) / step)
     pixels = 1 + math.ceil(2 * camera.radius * math.tan(camera.fov / 2) / step)
+    if count * pixels**2 > MOST_POINTS:
+        raise PiganError(
+            f"mesh: a cube of {side:g} is so small beside what cameras see that its occlusion takes "
+            f"{4e-9 * count * pixels**2:,.0f} GB; take a larger --side, a lower --resolution or --surface density"
+        )
     rays = pixel_directions(pixels, camera.fov, True, thick.device)
     origins, directions = world_rays(_facing_origin(position), rays)
     depths = torch.linspace(camera.near, camera.far, count, device=thick.device)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pigan import config
+from pigan.errors import PiganError
 from pigan.synthesis.meshing.grid import box_side
 from pigan.synthesis.meshing.occlusion import occlusion, optical_density, sampled, transmittance_from, viewpoints
 
@@ -89,3 +90,9 @@ def test_cameras_stand_all_round_and_where_the_pose_law_has_them(tiny_params: co
     )
     nearest = (everywhere @ (around / camera.radius).T).amax(-1).clamp(-1, 1).arccos()
     assert float(nearest.max()) < math.radians(35)
+
+
+def test_cube_far_smaller_than_the_view_is_refused(tiny_params: config.Params) -> None:
+    camera = tiny_params.camera
+    with pytest.raises(PiganError, match=r"a cube of 0\.001 is so small .* take a larger --side"):
+        transmittance_from(torch.zeros(9, 9, 9), 0.001, camera, torch.tensor([0.0, 0.0, camera.radius]))
