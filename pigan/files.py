@@ -57,7 +57,7 @@ def atomic_directory(path: Path, mark: str) -> Iterator[Path]:
     Raises:
         PiganError: something else is there, no permission, or the disk is full.
     """
-    _check_replaceable(path, mark)
+    check_replaceable(path, mark)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_remains(path)
@@ -152,7 +152,12 @@ def check_place(path: Path) -> None:
         raise PiganError(f"{path}: {NOT_ALLOWED}")
 
 
-def _check_replaceable(path: Path, mark: str) -> None:
+def check_replaceable(path: Path, mark: str) -> None:
+    """Whether an `atomic_directory` may take the place of what is at `path`.
+
+    Raises:
+        PiganError: it may not; what to do instead.
+    """
     place = path.resolve()
     if place in (here := Path.cwd().resolve(), *here.parents):
         raise PiganError(f"{path}: is the folder you are in, or above it, and would be replaced; name another one")

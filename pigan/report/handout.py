@@ -12,7 +12,7 @@ from pigan import __version__, released
 from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
-from pigan.files import atomic_directory, sha256_file, write_json
+from pigan.files import atomic_directory, check_replaceable, sha256_file, write_json
 from pigan.released import WEIGHTS
 from pigan.report import provenance
 from pigan.report.collect import read_card
@@ -59,6 +59,7 @@ def export_model(
     """
     if onnx:
         check_tools()
+    check_replaceable(out, WEIGHTS)
     model = load_model(name, choose_device(device))
     prepare_process(model.params.training.threads)
     if half:

@@ -190,7 +190,7 @@ def test_metrics_of_another_checkpoint_are_left_out(run: Path, tmp_path: Path) -
 def test_refused_before_anything_is_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(PiganError, match="mine: is there and no exported model; name a new folder"):
+    with pytest.raises(PiganError, match="mine: would be replaced, and holds what is no former output"):
         export_model(str(run), tmp_path / "mine", onnx=False)
     (tmp_path / "damaged" / "r16").mkdir(parents=True)
     shutil.copy(run / "checkpoint.safetensors", tmp_path / "damaged" / "r16")
