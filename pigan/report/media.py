@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pigan.config import Params
+from pigan.data.store import Prepared, spread
 from pigan.errors import PiganError
+from pigan.evaluation.stats import read_images
 from pigan.report import embed
 from pigan.report.collect import Collected, read_explorer
 from pigan.report.records import Record, read_record
@@ -19,6 +21,8 @@ PICTURES_OF_SOME = ("inversion",)
 SHOWN_OF_ALL = ("samples", "views", "neighbours")
 # bytes in the page: of the largest picture, and of all of them together
 LARGEST, TOGETHER = 400_000, 6_000_000
+# beside the verdict
+GLANCE_ARMS, GLANCE_IMAGES, GLANCE_PIXELS = 4, 8, 96
 
 
 class Sprite(Record):
@@ -60,6 +64,27 @@ def pictures(params: Params, folder: Path) -> dict[str, dict[str, Any]]:
                 uri = embed.picture_uri(path, min(LARGEST, TOGETHER // count))
                 by_arm[arm] = {"uri": uri, "width": width, "height": height}
     return found
+
+
+def glance(collected: Collected) -> list[tuple[str, str]]:
+    """Real images and, below them, of each arm the first of those that its metrics are of: words and an address.
+
+    Empty where no arm has any; of many arms only the first few are shown, the main one first.
+    """
+    params, name = collected.params, f"images_{collected.params.generate.resolution}.npy"
+    rows = []
+    for arm in sorted(params.arms, key=lambda arm: arm != params.report.main_arm)[:GLANCE_ARMS]:
+        path = collected.first_seed(arm).picture(name)
+        if path:
+            rows.append((arm, read_images(path)[:GLANCE_IMAGES]))
+    if not rows:
+        return []
+    prepared = Prepared(collected.data)
+    real = prepared.images(params.generate.resolution)[spread(prepared.train, GLANCE_IMAGES)]
+    return [
+        (label, embed.image_uri(embed.contact_sheet(images, 1, GLANCE_IMAGES, GLANCE_PIXELS)))
+        for label, images in [("real", real), *rows]
+    ]
 
 
 def strips(params: Params, found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -133,6 +133,7 @@ def _render(
         seed_tables=metricsection.seed_tables(collected, made["metrics"]),
         depth_known="depth_rmse" in valued,
         runs=[(run.arm, run.seed) for run in collected.runs],
+        glance=media.glance(collected),
         film=media.film(collected),
         explorer=media.explorer(collected),
         scrubbers=media.scrubbers(collected),

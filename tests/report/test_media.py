@@ -47,6 +47,24 @@ def test_scrubbers_begin_where_the_sheets_are_and_at_the_first_latent(made: tupl
     assert (shown["interpolation"]["start"], shown["interpolation"]["stops"]) == (0, 2)
 
 
+def test_glance_shows_real_images_and_what_the_arms_metrics_are_of(made: tuple[Collected, Path]) -> None:
+    collected, folder = made
+    assert media.glance(collected) == []
+    rng = np.random.default_rng(0)
+    images = {arm: rng.integers(0, 256, (11, 32, 32, 3), dtype=np.uint8) for arm in ("concat", "baseline")}
+    for arm, own in images.items():
+        np.save(folder.parents[2] / arm / "seed0" / "generated" / "images_32.npy", own)
+    rows = media.glance(collected)
+    # the main arm first, and none for arms without images
+    assert [label for label, _ in rows] == ["real", "baseline", "concat"]
+    for label, uri in rows[1:]:
+        with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as sheet:
+            pixels = np.asarray(sheet)
+        # three pixels a pixel, a gap of one
+        tiles = [pixels[1::3, 97 * column + 1 : 97 * column + 96 : 3] for column in range(media.GLANCE_IMAGES)]
+        np.testing.assert_array_equal(tiles, images[label][: media.GLANCE_IMAGES])
+
+
 def test_sprite_of_another_size_is_refused(made: tuple[Collected, Path]) -> None:
     collected, folder = made
     sprite(folder, "truncation", [0.0, 1.0], 3)
