@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_directory(path: Path, mark: str) -> Iterator[Path]:
+def atomic_directory(path: Path, mark: str, parts: Collection[str] = ()) -> Iterator[Path]:
     """A temporary directory beside `path` that replaces `path` when the block ends well.
 
     `mark` is the name of a file that this kind of directory has: what lies at `path` without it is not ours to replace.
+    An engine that deletes the files it knows of may leave some of `parts`.
 
     Raises:
         PiganError: something else is there, no permission, or the disk is full.
     """
-    check_replaceable(path, mark)
+    check_replaceable(path, mark, parts)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_remains(path)
@@ -152,8 +153,10 @@ def check_place(path: Path) -> None:
         raise PiganError(f"{path}: {NOT_ALLOWED}")
 
 
-def check_replaceable(path: Path, mark: str) -> None:
+def check_replaceable(path: Path, mark: str, parts: Collection[str] = ()) -> None:
     """Whether an `atomic_directory` may take the place of what is at `path`.
+
+    It may where `mark` is there, or nothing else than `parts`, folders without files, and what engines leave.
 
     Raises:
         PiganError: it may not; what to do instead.
@@ -166,7 +169,12 @@ def check_replaceable(path: Path, mark: str) -> None:
     if not path.is_dir() or (path / mark).exists():
         return
     with explained(path):
-        found = sorted(entry.name for entry in path.iterdir() if entry.name not in LEFT_BY_ENGINES)
+        found = sorted(
+            entry.name
+            for entry in path.iterdir()
+            if entry.name not in (*parts, *LEFT_BY_ENGINES)
+            and not (entry.is_dir() and not any(below.is_file() for below in entry.rglob("*")))
+        )
     if found:
         told = f"{', '.join(found[:3])}{' ...' if len(found) > 3 else ''}"
         raise PiganError(

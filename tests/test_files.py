@@ -257,9 +257,21 @@ def test_what_is_no_former_output_is_never_replaced(tmp_path: Path, monkeypatch:
 def test_folder_that_an_engine_emptied_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".snakemake_timestamp").touch()
+    # it makes the folders of the files that it waits for
+    (tmp_path / "out" / "figures" / "small").mkdir(parents=True)
     with atomic_directory(tmp_path / "out") as temporary:
         fill(temporary, "new")
     assert content(tmp_path / "out") == "new"
+
+
+def test_folder_of_which_an_engine_deleted_what_it_knows_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out" / "figures").mkdir(parents=True)
+    (tmp_path / "out" / "figures" / "further.png").touch()
+    with pytest.raises(PiganError, match=r"no former output \(figures\)"), atomic_directory(tmp_path / "out"):
+        pytest.fail("the work began")
+    with atomic_directory(tmp_path / "out", parts=("figures",)) as temporary:
+        fill(temporary, "new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [MARK]
 
 
 def test_places_that_cannot_be_written_are_told_before_the_work(tmp_path: Path) -> None:

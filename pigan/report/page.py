@@ -9,7 +9,6 @@ import pandas as pd
 from pigan.chain.place import PAGE
 from pigan.config import Params
 from pigan.data.store import Prepared
-from pigan.errors import PiganError
 from pigan.files import atomic_directory
 from pigan.report import (
     armfigures,
@@ -36,6 +35,8 @@ from pigan.report.incomplete import incomplete_table
 from pigan.report.plots import Plot, files_of, shown, write_plots
 from pigan.report.templating import environment
 
+# of its folder
+PARTS = ("tables", "figures", "summary.json", "summary.md")
 TABLES = ("metrics", "ablation", "intervals", "incomplete")
 PLOTS = ("fid", "kid", "precision_recall", "training", "curve", "depth", "geometry", "cost", "budget")
 # in the page also when no run has a value, which they say
@@ -67,10 +68,8 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
     Raises:
         PiganError: the data is not complete; the message names the stage to run.
     """
-    if not runs.is_dir():
-        raise PiganError(f"{runs}: no such folder; name the one of the arms, runs/<dataset>")
     collected = collect(params, data, runs)
-    with atomic_directory(out, PAGE) as folder:
+    with atomic_directory(out, PAGE, PARTS) as folder:
         made = {
             "metrics": tables.metrics_table(collected),
             "ablation": tables.ablation_table(collected),

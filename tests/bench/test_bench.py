@@ -108,10 +108,10 @@ def test_tiles_are_as_large_as_the_threads_that_are_measured_take(tiny_params, m
 
 def test_nothing_of_an_experiment_may_be_small_enough():
     huge = preset_params("carla")
-    with pytest.raises(bench_module.PiganError, match=r"there are field, render, discriminator$"):
+    with pytest.raises(bench_module.UsageError, match=r"there are field, render, discriminator$"):
         bench(huge, Settings(CPU, 1, True, ("step_128",), False, "pigan bench"))
 
 
 def test_experiment_has_no_host_cases(tiny_params):
-    with pytest.raises(bench_module.PiganError, match=r"no case 'fid' here; there are field, render.*step_16_formed$"):
+    with pytest.raises(bench_module.UsageError, match=r"no case 'fid' here; there are field, render.*step_16_formed$"):
         bench(tiny_params, Settings(CPU, 1, True, ("fid",), False, "pigan bench"))

@@ -22,6 +22,7 @@ from pigan.rendering.cameras import look_at_origin
 SHARES = st.floats(0.05, 20)
 CENTRES = st.floats(0.2, 0.8)
 SIDES = st.integers(8, 4000)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @given(st.floats(-3.1, 3.1), st.floats(0.05, 3.05), st.floats(-4, 4))
@@ -99,7 +100,7 @@ def test_world_turns_its_up_to_y_and_its_centre_to_the_origin(up: str) -> None:
 
 def test_halved_depth_of_a_slope_is_the_depth_at_the_new_centres() -> None:
     plane = (1 + 0.002 * np.arange(8)[:, None] + 0.001 * np.arange(8)).astype(np.float32)
-    halved = crop_depth(plane, (0, 0, 1, 1), 4)
+    halved = crop_depth(plane, WHOLE, 4)
     expected = 1 + 0.002 * (2 * np.arange(4) + 0.5)[:, None] + 0.001 * (2 * np.arange(4) + 0.5)
     np.testing.assert_allclose(halved, expected, rtol=1e-6)
 
@@ -109,7 +110,7 @@ def test_halving_does_not_shift_an_outline(turns: int) -> None:
     place = np.arange(32) - 15.5
     shape = np.hypot(place, place[:, None] * 1.3) < 11.3 + np.sin(place)
     depth = np.where(np.rot90(shape, turns), 1, np.nan)
-    halved = np.isfinite(crop_depth(depth, (0, 0, 1, 1), 16))
+    halved = np.isfinite(crop_depth(depth, WHOLE, 16))
     centres = [np.argwhere(mask).mean(0) + 0.5 for mask in (np.isfinite(depth), halved)]
     np.testing.assert_allclose(centres[1] * 2, centres[0], atol=0.15)
 
@@ -118,7 +119,7 @@ def test_halving_does_not_shift_an_outline(turns: int) -> None:
 def test_surfaces_never_mix(side: int, size: int) -> None:
     random = np.random.default_rng(0)
     depth = random.choice(np.array([0, 1, 1.5, 3, np.nan, np.inf], np.float32), (side, side))
-    cropped = crop_depth(depth, (0, 0, 1, 1), size)
+    cropped = crop_depth(depth, WHOLE, size)
     assert set(cropped[np.isfinite(cropped)].tolist()) <= {1, 1.5, 3}
     if side == 15:
         # every centre is inside of one pixel

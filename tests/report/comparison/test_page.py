@@ -336,7 +336,7 @@ def test_command_compares(pigan: Callable[..., tuple[int, str, str]], first: Pat
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("--compare",), 1, "pigan: --compare: name two reports or more"),
+        (("--compare",), 2, "pigan: --compare: name two reports or more"),
         (
             ("--compare", "a", "b", "--data", "d"),
             2,
