@@ -89,7 +89,7 @@ def invert(
     if (yaw is None) != (pitch is None):
         raise UsageError("--yaw and --pitch: give both, or none to have the pose found")
     for name, value in (("--distance", distance), ("--held-out-distance", held_out_distance), ("--lr", lr)):
-        if value is not None and not (value > 0 and math.isfinite(value)):
+        if value is not None and value <= 0:
             raise UsageError(f"{name} {value:g}: give a number above 0")
     if mask is not None and len(photos) > 1:
         raise UsageError("--mask: belongs to one photo; invert them one by one, or give photos with transparent pixels")

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -37,19 +37,19 @@ def finite(value: float | None) -> float | None:
 
 def new_file(path: Path | None) -> Path | None:
     """Refuses at once what nothing can be written to at the end."""
-    if path is not None:
-        check_place(path)
-        if path.is_dir():
-            raise typer.BadParameter(f"{path} is a folder; name a file")
-    return path
+    return _place_for(path, Path.is_dir, "is a folder; name a file")
 
 
 def new_folder(path: Path | None) -> Path | None:
     """The same of a folder."""
+    return _place_for(path, Path.is_file, "is a file; name a folder")
+
+
+def _place_for(path: Path | None, is_taken: Callable[[Path], bool], told: str) -> Path | None:
     if path is not None:
         check_place(path)
-        if path.is_file():
-            raise typer.BadParameter(f"{path} is a file; name a folder")
+        if is_taken(path):
+            raise typer.BadParameter(f"{path} {told}")
     return path
 
 
