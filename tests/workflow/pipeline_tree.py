@@ -63,7 +63,9 @@ for name in made:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Snakemake looks into small files, and goes by the times of those above 1 MB
     filling = " " * 1_100_000 if name == "checkpoint.safetensors" else ""
-    path.write_text(json.dumps({{"fid": int(score), "call": " ".join(sys.argv[1:]), "params": digest}}) + filling)
+    # cropped again, the same images are the same bytes
+    told = {{}} if stage == "crop" else {{"fid": int(score), "params": digest}}
+    path.write_text(json.dumps({{"call": " ".join(sys.argv[1:]), **told}}) + filling)
 if stage == "evaluate":
     Path(options["--pictures"]).mkdir(parents=True, exist_ok=True)
     (Path(options["--pictures"]) / "neighbours.png").write_text(digest)

@@ -42,8 +42,7 @@ rule crop:
         near_duplicates=PARAMS.dataset.near_duplicates,
         held_out=PARAMS.dataset.held_out,
         yaw_mean=PARAMS.camera.yaw_mean,
-        order=ORDER,
-        resolution=PARAMS.generate.resolution,
+        sides=PARAMS.resolutions(),
     shell:
         "pigan crop --raw {input} --out {output} > {log} 2>&1"
 
