@@ -175,7 +175,12 @@ def shape_metrics() -> list[Metric]:
             lower,
             "gap between surfaces of adjacent views, share of the depth range",
         ),
-        ("depth_variance", "Depth variance", lower, "spread of density along a ray, × 10⁴: low is a sharp surface"),
+        (
+            "depth_variance",
+            "Depth variance",
+            lower,
+            "spread of density along a ray, 10⁻⁴ squared world units: low is a sharp surface",
+        ),
         (
             "hollow_share",
             "Hollow share",
