@@ -144,7 +144,7 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
 
     return Case(
         slug=f"step_{side}" if dense is None else f"step_{side}_formed",
-        title=f"Training step, {side} px" if dense is None else f"The same, {dense:.0%} of samples dense",
+        title=f"Training step, {side} px" + ("" if dense is None else f", {100 * dense:.0f} % of samples dense"),
         size=f"{batch} {'image' if batch == 1 else 'images'}, {model.samples}"
         f"{f'+{model.samples}' if model.hierarchical else ''} samples, {model.hidden} wide",
         reference=Side(

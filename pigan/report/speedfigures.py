@@ -214,6 +214,7 @@ def _beside(axes: Axes, names: Sequence[str], points: Float[np.ndarray, "n 2"]) 
     bottom, top = np.log(axes.get_ylim())
     heights = (np.log(points[:, 1]) - bottom) / (top - bottom)
     order = np.argsort(heights, kind="stable")
+    line = {"arrowstyle": "-", "color": INK, "lw": 0.6, "alpha": 0.5, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 4}
     for place, index in zip(spread(heights[order], LABEL_STEP), order, strict=True):
         axes.annotate(
             names[index],
@@ -222,7 +223,7 @@ def _beside(axes: Axes, names: Sequence[str], points: Float[np.ndarray, "n 2"]) 
             textcoords="axes fraction",
             va="center",
             fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "alpha": 0.5, "shrinkA": 1, "shrinkB": 4},
+            arrowprops=line,
         )
 
 
