@@ -32,6 +32,12 @@ from pigan.sections import (
 from pigan.strictyaml import read_yaml
 
 ARM_SECTIONS = ("model", "training", "curriculum")
+# the authors' crops: rule, resize, center, and of Cats the side of the stored faces
+CROPS: dict[str, dict[str, Any]] = {
+    "celeba": {"rule": "center", "resize": 320, "center": 256},
+    "cats": {"rule": "cat-landmarks", "min_pixels": 128},
+    "carla": {"rule": "center", "resize": None, "center": None},
+}
 
 
 class ParamsError(PiganError):
@@ -100,10 +106,12 @@ class Params(Section):
         """What the authors' evaluation does otherwise, as `key: value`; their counts are 8,000 real images and
         8,000 (README) or 2,048 (while training) generated ones.
         """
-        evaluate, generate = self.evaluate, self.generate
+        evaluate, generate, kind = self.evaluate, self.generate, self.dataset.kind
+        crop = self.dataset.crop.model_dump()
         asked = {
+            f"dataset.crop of `pigan params {kind}`": crop | CROPS.get(kind, {}) == crop,
             "dataset.crop.filter: nearest": self.dataset.crop.filter == "nearest",
-            "dataset.flip: true": self.dataset.flip or self.dataset.kind not in ("celeba", "cats"),
+            "dataset.flip: true": self.dataset.flip or kind not in ("celeba", "cats"),
             "generate.resolution: 128": generate.resolution == 128,
             "generate.images: 8000 or 2048": generate.images in (8000, 2048),
             "generate.truncation: 1.0": generate.truncation == 1,

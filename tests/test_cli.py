@@ -203,7 +203,7 @@ def test_datasets_are_described(pigan: Any) -> None:
     code, out, _ = pigan("datasets", "celeba")
     assert code == 0 and "202,599" in out and "00d2c5bc6d35e252742224ab0c1e8fcb" in out and "terms" in out
     code, out, err = pigan("datasets", "celebA")
-    assert (code, out) == (1, "") and len(err.splitlines()) == 1 and "celeba" in err
+    assert (code, out) == (2, "") and len(err.splitlines()) == 1 and "celeba" in err
 
 
 def test_own_photos_from_the_folder_to_card_and_archive(pigan: Any, tiny_params: Params, tmp_path: Path) -> None:

@@ -259,6 +259,7 @@ def test_official_protocol_is_the_authors_one_or_refused() -> None:
     config.parse(config.merge(celeba, config.merge(OFFICIAL, {"generate": {"images": 2048}})))
     for change, told in (
         ({"dataset": {"crop": {"filter": "lanczos"}}}, "needs dataset.crop.filter: nearest;"),
+        ({"dataset": {"crop": {"resize": None, "center": 108}}}, "needs dataset.crop of `pigan params celeba`;"),
         ({"generate": {"images": 1000}}, "needs generate.images: 8000 or 2048;"),
         ({"generate": {"resolution": 64}}, "needs generate.resolution: 128;"),
         ({"generate": {"samples_multiplier": 3}}, "needs generate.samples_multiplier: 1;"),
@@ -269,6 +270,10 @@ def test_official_protocol_is_the_authors_one_or_refused() -> None:
         ),
     ):
         assert told in refusal(config.merge(celeba, config.merge(OFFICIAL, change)))
+    for name in ("cats", "carla"):
+        config.parse(config.merge(presets.values(name), OFFICIAL))
+    small = config.merge(OFFICIAL, {"dataset": {"crop": {"min_pixels": 64}}})
+    assert "needs dataset.crop of `pigan params cats`;" in refusal(config.merge(presets.values("cats"), small))
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,32 @@ def test_carla_is_the_released_curriculum(name: str) -> None:
     assert model.coordinate_scale == 1 and not params.dataset.flip
 
 
+def test_celeba_paper_is_the_schedule_of_shadegan() -> None:
+    params = params_of("celeba-paper")
+    # batches are those of 4 GPUs together
+    assert [(s.steps, s.batch_size) for s in params.curriculum.stages.values()] == [
+        (30_000, 4 * 26),
+        (70_000, 4 * 16),
+        (50_000, 4 * 4),
+    ]
+    rates = [(s.lr_generator, s.lr_discriminator, s.fade_steps) for s in params.curriculum.stages.values()]
+    assert rates == [(2e-5, 2e-4, 10_000), (2e-5, 2e-4, 10_000), (2e-6, 2e-5, 10_000)]
+    assert losses(params) == (1, 0.3, 2000, 0.6, 15)
+    assert (params.camera, params.dataset) == (params_of("celeba").camera, params_of("celeba").dataset)
+
+
+def test_cats_paper_is_the_schedule_of_gof() -> None:
+    params = params_of("cats-paper")
+    # batches are those of 8 GPUs together
+    assert stages(params) == {
+        "r32": (5_000, 8 * 16, 4e-5, 2e-4),
+        "r64": (25_000, 8 * 8, 4e-5, 2e-4),
+        "r128": (10_000, 8 * 4, 4e-6, 2e-5),
+    }
+    assert losses(params) == (1, 1, 2000, 0.6, 15)
+    assert (params.camera, params.dataset) == (params_of("cats").camera, params_of("cats").dataset)
+
+
 def images_of(params: config.Params) -> int:
     """Images that training sees."""
     return sum(stage.steps * stage.batch_size for stage in params.curriculum.stages.values())

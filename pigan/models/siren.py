@@ -138,12 +138,19 @@ class EmbeddingSirenField(FilmSirenField):
 
 
 class ConcatSirenField(nn.Module):
-    """Ablation: a SIREN that gets the latent concatenated to the position instead of a mapping network's FiLM."""
+    """Ablation: a SIREN that gets the latent concatenated to the position instead of a mapping network's FiLM.
+
+    The position's part of the first layer is drawn as if it were alone (as the authors do where features join it), the
+    latent's part so that it turns the first sines by a variance of 1, however long the latent is.
+    """
 
     def __init__(self, z_dim: int, hidden: int, layers: int, coordinate_scale: float) -> None:
         super().__init__()
         self.code_size = z_dim
         self.siren = FilmSirenField(hidden, layers, coordinate_scale=1.0, in_features=3 + z_dim)
+        first, of_latent = self.siren.modulated_linears()[0], math.sqrt(3 / z_dim) / FREQUENCY_SHIFT
+        nn.init.uniform_(first.weight[:, :3], -1 / 3, 1 / 3)
+        nn.init.uniform_(first.weight[:, 3:], -of_latent, of_latent)
         self.coordinate_scale = coordinate_scale
 
     def forward(

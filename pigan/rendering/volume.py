@@ -109,7 +109,12 @@ def composite(
 
 
 def distance_variance(rendering: Rendering) -> Float[Tensor, "*batch"]:
-    """Variance of distance under a ray's normalised weights, world units squared: how blurred the surface is."""
-    total = rendering.weights.sum(-1).clamp_min(1e-8)
-    mean = (rendering.weights * rendering.depths).sum(-1) / total
-    return (rendering.weights * (rendering.depths - mean[..., None]) ** 2).sum(-1) / total
+    """Variance of distance under a ray's normalised weights, world units squared: how blurred the surface is.
+
+    What the background `last` gives to the last sample is no surface and does not count.
+    """
+    given = rendering.weights.sum(-1, keepdim=True) - rendering.opacity[..., None]
+    own = torch.cat((rendering.weights[..., :-1], rendering.weights[..., -1:] - given), dim=-1)
+    total = own.sum(-1).clamp_min(1e-8)
+    mean = (own * rendering.depths).sum(-1) / total
+    return (own * (rendering.depths - mean[..., None]) ** 2).sum(-1) / total

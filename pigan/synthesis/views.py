@@ -35,7 +35,7 @@ class Views(NamedTuple):
     empty: Float32[np.ndarray, "view"]
     """Share of a view's rays whose opacity, the background's share left out, is below one half."""
     variance: Float32[np.ndarray, "view"]
-    """Mean variance of distance along a view's solid rays, world units squared; NaN if none is solid."""
+    """Mean variance of distance along the rays that are not empty, world units squared; NaN if all are."""
 
 
 def to_uint8(images: Float[Tensor, "view 3 side side"]) -> UInt8[np.ndarray, "view side side 3"]:
@@ -100,13 +100,14 @@ def _render_batch(
     directions = pixel_directions(resolution, camera.fov, camera.align_corners, device)
     z = distance_to_z(seen.distance / total.clamp_min(1e-8), directions)
     depth = torch.where(solid, z, torch.nan).unflatten(-1, (resolution, resolution))
-    blur = torch.where(solid, distance_variance(seen), torch.nan).nanmean(-1)
+    # before the background takes its share
+    met = seen.opacity >= SOLID
+    blur = torch.where(met, distance_variance(seen), torch.nan).nanmean(-1)
     return Views(
         to_uint8(as_images(seen.colour)),
         depth.float().cpu().numpy(),
         seen.opacity.mean(-1).cpu().numpy(),
-        # before the background takes its share
-        (seen.opacity < SOLID).float().mean(-1).cpu().numpy(),
+        (~met).float().mean(-1).cpu().numpy(),
         blur.cpu().numpy(),
     )
 

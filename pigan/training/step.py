@@ -75,7 +75,7 @@ def training_step(
         originals = Originals(real, real_pose, generator_for(device, seed, "train", step, "reconstruction"))
     measured = discriminator_step(state, params, values, real, fakes[0], real_pose)
     measured |= generator_step(state, params, values, fakes[1], originals)
-    state.scaler.update()
+    update_scale(state.scaler, device)
     update_ema(state.ema, state.generator, params.training.ema_decay, step + 1)
     update_ema(state.ema_slow, state.generator, params.training.ema_slow_decay, step + 1)
     state.counters.step += 1
@@ -195,6 +195,13 @@ def _update(state: TrainingState, optimizer: torch.optim.Adam, module: nn.Module
     norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
     state.scaler.step(optimizer)
     return norm.detach()
+
+
+def update_scale(scaler: torch.amp.GradScaler, device: torch.device) -> None:
+    """The scale of the next step's losses, at least 1 (authors' code): one that fell to 0 would stay there."""
+    scaler.update()
+    if scaler.is_enabled():
+        scaler.update(scaler.scale(torch.ones((), device=device)).clamp_min(1.0))
 
 
 def _autocast(params: Params, device: torch.device) -> torch.autocast:

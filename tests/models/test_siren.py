@@ -170,6 +170,15 @@ def test_concatenated_latent_is_a_siren_of_position_and_latent():
     assert torch.allclose(field(point, direction, z)[1], field.siren.density_head(x)[..., 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("z_dim", [4, 256])
+def test_concatenated_latent_does_not_drown_the_position(z_dim):
+    first = ConcatSirenField(z_dim, 512, 2, coordinate_scale=1.0).siren.layers[0]
+    of_position, of_latent = first.weight.detach().split((3, z_dim), dim=1)
+    assert float(of_position.abs().max()) == pytest.approx(1 / 3, rel=0.02)
+    turned = 30 * torch.randn((512, z_dim), generator=torch.Generator().manual_seed(0)) @ of_latent.mT
+    assert float(turned.var()) == pytest.approx(1, rel=0.2)
+
+
 def test_relu_field_with_a_zero_code_is_a_plain_network():
     field = ReluField(8, 2, coordinate_scale=1.0)
     point, direction = torch.rand(1, 3, 3), torch.tensor([0.0, 0, -1]).expand(1, 3, 3)

@@ -135,3 +135,11 @@ def test_variance_of_two_equal_surfaces():
     density = torch.tensor([half / 0.2, 0.0, 0.0, 1e9], dtype=torch.float64)
     seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", "none")
     assert float(distance_variance(seen)) == pytest.approx(((1.9 - 1.0) / 2) ** 2)
+
+
+def test_what_the_background_gives_to_the_last_sample_does_not_blur_the_surface():
+    # the second sample stops nine tenths of the light, nothing stops the rest
+    density = torch.tensor([0.0, math.log(10) / 0.3, 0.0, 0.0], dtype=torch.float64)
+    for background in ("none", "last", "white"):
+        seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", background)
+        assert float(distance_variance(seen)) == pytest.approx(0, abs=1e-9)

@@ -16,7 +16,7 @@ from pigan.training.fakes import Fakes, tiles
 from pigan.training.losses import identity_loss, top_fraction
 from pigan.training.memory import Tile
 from pigan.training.state import initial_state
-from pigan.training.step import Originals, discriminator_step, generator_step, training_step
+from pigan.training.step import Originals, discriminator_step, generator_step, training_step, update_scale
 
 CPU = torch.device("cpu")
 
@@ -312,6 +312,21 @@ def test_bf16_training_moves_like_fp32(tiny_params):
         values = values_at(params)._replace(topk=0.6)
         norms.append(float(training_step(state_of(params), params, values, real, 0)["loss_g"]))
     assert norms[1] == pytest.approx(norms[0], rel=0.05)
+
+
+def test_scale_of_losses_falls_when_they_overflow_but_not_below_one():
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=1)
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.Adam([weight])
+    scales = []
+    for factor in (math.inf, math.inf, math.inf, 1.0):
+        optimizer.zero_grad()
+        scaler.scale(factor * weight.sum()).backward()
+        scaler.step(optimizer)
+        update_scale(scaler, torch.device("cpu"))
+        scales.append(scaler.get_scale())
+    assert scales == [2, 1, 1, 2]
+    update_scale(torch.amp.GradScaler("cpu", enabled=False), torch.device("cpu"))
 
 
 def test_average_follows_the_authors_warm_up():

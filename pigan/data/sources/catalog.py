@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pigan.dataset_sections import Kind
-from pigan.errors import PiganError
+from pigan.errors import UsageError
 
 GRAF = "https://s3.eu-central-1.amazonaws.com/avg-projects/graf/data"
 GIRAFFE = "https://s3.eu-central-1.amazonaws.com/avg-projects/giraffe/data"
@@ -211,14 +211,14 @@ def describe(name: str | None = None) -> str:
     """What `pigan datasets` prints: a line for each kind of data, or all about one.
 
     Raises:
-        PiganError: there is no such kind.
+        UsageError: there is no such kind.
     """
     if name is None:
         return "\n".join(f"{kind:10}{card.title}: {card.description}" for kind, card in CARDS.items())
     for kind, card in CARDS.items():
         if kind == name:
             return "\n".join(_details(kind, card))
-    raise PiganError(f"{name}: no such kind of data; there are {', '.join(CARDS)}")
+    raise UsageError(f"{name}: no such kind of data; there are {', '.join(CARDS)}")
 
 
 def _details(kind: Kind, card: Card) -> Iterator[str]:
