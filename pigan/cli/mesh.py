@@ -88,7 +88,7 @@ def mesh(
         typer.Option(
             "--pitch",
             callback=finite,
-            help="Of the views that give the colours, degrees from straight above; by default the middle of training's.",
+            help="Of the views that colours come from, degrees from straight above; by default training's middle.",
         ),
     ] = None,
     device: OnDevice = Device.auto,

@@ -45,7 +45,7 @@ GEOMETRY_PLOT = (
     "pose_error_generated",
 )
 UNITS = {
-    "depth_variance": "× 10⁻⁴",
+    "depth_variance": "10⁻⁴ world units²",
     "inversion_psnr": "dB",
     "depth_rmse": "world units",
     "normal_error": "degrees",
