@@ -45,7 +45,10 @@ def mesh(
     inverted: CodeFiles = None,
     truncation: Truncation = None,
     resolution: Annotated[
-        int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid; above 512 only with --surface density.")
+        int,
+        typer.Option(
+            "--resolution", min=8, max=1024, help="Points a side of the grid; above 512 only with --surface density."
+        ),
     ] = 256,
     surface: Annotated[
         Surface | None,
