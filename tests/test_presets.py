@@ -77,7 +77,7 @@ def test_comments_stand_at_their_keys(name: str) -> None:
     for comment, key in (
         ("# Full opening angle", "fov_degrees:"),
         ("# Steps of this stage", "steps:"),
-        ("# null: 0.8 of what", "memory_limit_gb:"),
+        ("# fit; null: 0.8 of what", "memory_limit_gb:"),
         ("# Ablation arms", "# "),
         ("# Every arm is trained once a seed", "seeds:"),
         ("# Arm the verdict is about", "main_arm:"),

@@ -17,25 +17,32 @@ REGULARISATION, NOISE = 1e-5, 0.03
 def invert(
     photos: Annotated[list[Path], typer.Argument(help="Image files of any kind; their middle square is used.")],
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="Where a folder for every photo is written.")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_folder, help="Folder; each photo gets one of its own in it.")
+    ],
     yaw: Annotated[
-        float | None, typer.Option("--yaw", callback=finite, help="Of the camera, degrees; 90 looks from +z.")
+        float | None,
+        typer.Option("--yaw", callback=finite, help="Yaw of the photo's camera, degrees; 90 looks from +z."),
     ] = None,
     pitch: Annotated[
         float | None,
-        typer.Option("--pitch", callback=finite, min=0, max=180, help="Degrees from straight above; 90 is level."),
+        typer.Option(
+            "--pitch", callback=finite, min=0, max=180, help="Of its camera, degrees from straight above; 90 is level."
+        ),
     ] = None,
     distance: Annotated[
         float | None,
-        typer.Option("--distance", callback=finite, help="From the object, world units; the training's by default."),
+        typer.Option(
+            "--distance", callback=finite, help="Of its camera from the object, world units; training's by default."
+        ),
     ] = None,
     find_pose: Annotated[
         bool,
-        typer.Option("--find-pose", help="Search from --yaw and --pitch; without those it is searched for anyway."),
+        typer.Option("--find-pose", help="Search for the pose, from --yaw and --pitch on; needless without them."),
     ] = False,
     find_distance: Annotated[bool, typer.Option("--find-distance", help="Search for the distance as well.")] = False,
     starts: Annotated[int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")] = STARTS,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a photo.")] = STEPS,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps for a photo.")] = STEPS,
     rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = RAYS,
     lr: Annotated[float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")] = LR,
     regularisation: Annotated[
@@ -45,7 +52,8 @@ def invert(
         ),
     ] = REGULARISATION,
     noise: Annotated[
-        float, typer.Option("--noise", callback=finite, min=0, help="On the code in the first step; falls to 0.")
+        float,
+        typer.Option("--noise", callback=finite, min=0, help="Noise on the code in the first step; it falls to 0."),
     ] = NOISE,
     perceptual: Annotated[
         float,
@@ -59,26 +67,28 @@ def invert(
         typer.Option("--flatten", help="Transparent pixels show the training's background; else they do not count."),
     ] = False,
     resolution: Annotated[
-        int | None, typer.Option("--resolution", min=8, max=1024, help="Pixels; the evaluation images' by default.")
+        int | None, typer.Option("--resolution", min=8, max=1024, help="Pixels a side; generate.resolution by default.")
     ] = None,
     held_out: Annotated[
         Path | None, typer.Option("--held-out", help="Another view of the object, to be compared with.")
     ] = None,
     held_out_yaw: Annotated[
-        float | None, typer.Option("--held-out-yaw", callback=finite, help="Its camera, degrees.")
+        float | None, typer.Option("--held-out-yaw", callback=finite, help="Yaw of that view's camera, degrees.")
     ] = None,
     held_out_pitch: Annotated[
         float | None,
-        typer.Option("--held-out-pitch", callback=finite, min=0, max=180, help="Degrees from straight above."),
+        typer.Option(
+            "--held-out-pitch", callback=finite, min=0, max=180, help="Its pitch, degrees from straight above."
+        ),
     ] = None,
     held_out_distance: Annotated[
         float | None,
-        typer.Option("--held-out-distance", callback=finite, help="World units; the training's by default."),
+        typer.Option("--held-out-distance", callback=finite, help="Its distance, world units; training's by default."),
     ] = None,
     preview_steps: Annotated[
-        int, typer.Option("--preview-steps", min=1, help="How often preview.png is renewed and the search saved.")
+        int, typer.Option("--preview-steps", min=1, help="Steps between two previews (preview.png) and saved states.")
     ] = 50,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts, rays and noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts, rays and noise.")] = 0,
     device: OnDevice = Device.auto,
 ) -> None:
     """Find photos in a trained model: the object that looks like each, and the camera that saw it.

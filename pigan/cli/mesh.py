@@ -38,29 +38,32 @@ def mesh(
         typer.Option(
             "--out",
             callback=new_file,
-            help="car.glb, .ply, .obj or .stl; several seeds are numbered: car_3.glb, car_4.glb.",
+            help="The file to write: car.glb, .ply, .obj or .stl; of several seeds car_3.glb, car_4.glb, ...",
         ),
     ],
     seeds: Seeds = "0",
     inverted: CodeFiles = None,
     truncation: Truncation = None,
     resolution: Annotated[
-        int, typer.Option("--resolution", min=8, max=1024, help="Points a side of the grid of densities.")
+        int,
+        typer.Option(
+            "--resolution", min=8, max=1024, help="Points a side of the grid; above 512 only with --surface density."
+        ),
     ] = 256,
     surface: Annotated[
         Surface | None,
         typer.Option(
             "--surface",
-            help="Where the object lets no more light through, as images show it; or where its density has one value. "
-            "By default the former, if there is one and the background is not painted as a surface.",
+            help="opaque: where light stops, as images show it; density: where the density has one value. By default "
+            "opaque, if there is such a surface and the background is not painted as one.",
         ),
     ] = None,
     level: Annotated[
         str,
         typer.Option(
             "--level",
-            help="Of an opaque surface, the share of light that is lost (0 to 1; auto: 0.4); of a density, its value "
-            "(auto: the one whose outline is that of the images).",
+            help="With opaque, the share of light that is lost (0 to 1; auto: 0.4); with density, its value (auto: the "
+            "one whose outline is that of the images).",
         ),
     ] = "auto",
     side: Annotated[
@@ -81,12 +84,14 @@ def mesh(
     ] = Colours.average,
     yaw: Annotated[
         float | None,
-        typer.Option("--yaw", callback=finite, help="Of --colours view, degrees; camera.yaw_mean by default."),
+        typer.Option("--yaw", callback=finite, help="Camera of --colours view, degrees; camera.yaw_mean by default."),
     ] = None,
     pitch: Annotated[
         float | None,
         typer.Option(
-            "--pitch", callback=finite, help="Of the colours' views, degrees from +y; the usual one by default."
+            "--pitch",
+            callback=finite,
+            help="Of the views that colours come from, degrees from straight above; by default training's middle.",
         ),
     ] = None,
     device: OnDevice = Device.auto,

@@ -75,12 +75,20 @@ Gpus = Annotated[
 ]
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="A checkpoint, a stage's folder, a run (cars/baseline/seed0), or a released model."),
+    typer.Option(
+        "--model", help="A checkpoint, a stage's folder, a run (cars/baseline/seed0), or a model of `pigan models`."
+    ),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", help="Seeds of latents: 7, or 0-8, or 0-3,7,9.")]
 Truncation = Annotated[
     float | None,
-    typer.Option("--truncation", callback=finite, min=0, max=1, help="Psi; generate.sheet_truncation by default."),
+    typer.Option(
+        "--truncation",
+        callback=finite,
+        min=0,
+        max=1,
+        help="Psi, from 0 (the average object) to 1 (none); generate.sheet_truncation by default.",
+    ),
 ]
 PARAMS = Path("params.yaml")
 MOST_SEEDS = 10_000
@@ -88,7 +96,7 @@ MOST_SEEDS = 10_000
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options before the command."""

@@ -51,31 +51,41 @@ def render(
     ] = "png",
     yaw: Annotated[
         float | None,
-        typer.Option("--yaw", callback=finite, help="Degrees; 90 looks from +z; camera.yaw_mean by default."),
+        typer.Option("--yaw", callback=finite, help="Degrees; 90 looks from +z. By default camera.yaw_mean."),
     ] = None,
     pitch: Annotated[
         float | None,
-        typer.Option("--pitch", callback=finite, min=0, max=180, help="Degrees from +y, 90 is level; the usual one."),
+        typer.Option(
+            "--pitch",
+            callback=finite,
+            min=0,
+            max=180,
+            help="Degrees from straight above; 90 is level. By default the middle of training's.",
+        ),
     ] = None,
     fov: Annotated[
-        float | None, typer.Option("--fov", callback=finite, help="Opening angle, degrees; the training's.")
+        float | None, typer.Option("--fov", callback=finite, help="Opening angle, degrees; training's by default.")
     ] = None,
     radius: Annotated[
         float | None,
-        typer.Option("--radius", callback=finite, help="Distance of the camera, world units; the training's."),
+        typer.Option("--radius", callback=finite, help="Distance of the camera, world units; training's by default."),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option("--resolution", min=4, max=4096, help="Pixels a side; that of the evaluation images.")
+        int | None, typer.Option("--resolution", min=4, max=4096, help="Pixels a side; generate.resolution by default.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", min=2, help="Coarse samples a ray; more are finer and slower.")
     ] = None,
     truncation: Truncation = None,
-    background: Annotated[Background, typer.Option("--background", help="own: as the evaluation images.")] = "own",
-    columns: Annotated[int | None, typer.Option("--columns", min=1, help="Of a grid; of views, how many yaws.")] = None,
+    background: Annotated[Background, typer.Option("--background", help="own: as in the evaluation images.")] = "own",
+    columns: Annotated[
+        int | None, typer.Option("--columns", min=1, help="Of the grid; with --layout views, how many yaws.")
+    ] = None,
     lock_view: Annotated[
         bool | None,
-        typer.Option("--lock-view/--free-view", help="Colours do not (or do) depend on the view; the model's way."),
+        typer.Option(
+            "--lock-view/--free-view", help="Whether colours depend on the view; by default as the model does."
+        ),
     ] = None,
     device: OnDevice = Device.auto,
 ) -> None:

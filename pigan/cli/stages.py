@@ -29,7 +29,9 @@ from pigan.errors import UsageError
 
 @app.command()
 def download(
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="data/raw/<dataset>")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_folder, help="Folder to write; the engines take data/raw/<dataset>.")
+    ],
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Archive or folder that you have already, instead of a download."),
@@ -51,7 +53,10 @@ def download(
 @app.command()
 def crop(
     raw: Annotated[Path, typer.Option("--raw", help="The output of `pigan download`.")],
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="data/prepared/<dataset>")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", callback=new_folder, help="Folder to write; the engines take data/prepared/<dataset>."),
+    ],
     workers: Workers = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -68,7 +73,8 @@ def crop(
 def real_stats(
     data: Data,
     out: Annotated[
-        Path, typer.Option("--out", callback=new_file, help="data/stats/<dataset>/<extractor>_<resolution>.npz")
+        Path,
+        typer.Option("--out", callback=new_file, help="File to write: data/stats/<dataset>/<extractor>_<side>.npz."),
     ],
     extractor: Annotated[
         str | None, typer.Option("--extractor", help="One of evaluate.extractors; the first by default.")
@@ -92,10 +98,13 @@ def real_stats(
 def init(
     arm: ArmName,
     seed: Seed,
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/init")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/init.")
+    ],
     params: ParamsFile = PARAMS,
     released: Annotated[
-        Path | None, typer.Option("--from", help="Train on from this checkpoint instead (`pigan import-checkpoint`).")
+        Path | None,
+        typer.Option("--from", help="Start from this checkpoint instead, as `pigan import-checkpoint` writes."),
     ] = None,
 ) -> None:
     """Write the seeded weights that the first training stage starts from."""
@@ -110,10 +119,12 @@ def init(
 def train(
     arm: ArmName,
     seed: Seed,
-    resolution: Annotated[int, typer.Option("--resolution", help="Which stage of the curriculum, pixels.")],
+    resolution: Annotated[int, typer.Option("--resolution", help="Stage of the curriculum, by its side in pixels.")],
     data: Data,
-    init: Annotated[Path, typer.Option("--init", help="Directory of the stage it starts from.")],
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/r<R>")],
+    init: Annotated[Path, typer.Option("--init", help="Folder of the stage that it starts from.")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/r<R>.")
+    ],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
 ) -> None:
@@ -138,9 +149,12 @@ def train(
 def generate(
     arm: ArmName,
     seed: Seed,
-    model: Annotated[Path, typer.Option("--model", help="Directory of the training stage to render.")],
+    model: Annotated[Path, typer.Option("--model", help="Folder of the training stage to render.")],
     data: Data,
-    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/generated")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/generated."),
+    ],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
     gpus: Gpus = 1,
@@ -162,9 +176,12 @@ def evaluate(
     stats: Annotated[Path, typer.Option("--stats", help="Folder of what `pigan real-stats` wrote.")],
     generated: Annotated[Path, typer.Option("--generated", help="The output of `pigan generate`.")],
     pictures: Annotated[
-        Path, typer.Option("--pictures", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/evaluated")
+        Path,
+        typer.Option(
+            "--pictures", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/evaluated."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", callback=new_file, help="runs/<dataset>/<arm>/seed<S>/metrics.json")],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="File to write: .../metrics.json beside it.")],
     params: ParamsFile = PARAMS,
     device: OnDevice = Device.auto,
     gpus: Gpus = 1,
@@ -244,17 +261,20 @@ def report(
     reports: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="REPORT", help="With --compare: folders of reports, as reports/demo.", show_default=False
+            metavar="REPORT", help="With --compare: folders of reports, such as reports/demo.", show_default=False
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Prepared data, the output of `pigan crop`.")] = None,
-    runs: Annotated[Path | None, typer.Option("--runs", help="runs/<dataset>")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="All runs on the dataset: runs/<dataset>.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare the reports that are named; needs neither --data nor --runs.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="reports/<experiment>; of --compare a page, reports/comparison/comparison.html."),
+        typer.Option(
+            "--out",
+            help="Folder to write, reports/<experiment>; with --compare a page, reports/comparison/comparison.html.",
+        ),
     ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:

@@ -17,7 +17,9 @@ Morph = Literal["none", "linear", "spherical"]
 @app.command()
 def video(
     model: ModelName,
-    out: Annotated[Path, typer.Option("--out", callback=new_file, help="turn.mp4, .webm, .gif or .apng.")],
+    out: Annotated[
+        Path, typer.Option("--out", callback=new_file, help="The file to write: turn.mp4, .webm, .gif or .apng.")
+    ],
     path: Annotated[
         PathName,
         typer.Option(
@@ -26,7 +28,10 @@ def video(
         ),
     ] = "orbit",
     seeds: Annotated[
-        str, typer.Option("--seeds", help="7, or 0-3,7: shown together, or one after the other with --morph.")
+        str,
+        typer.Option(
+            "--seeds", help="Seeds of latents, 7 or 0-3,7: shown together, or one after another with --morph."
+        ),
     ] = "0",
     inverted: CodeFiles = None,
     morph: Annotated[
@@ -34,7 +39,7 @@ def video(
         typer.Option("--morph", help="One object turns into the next, by interpolated frequencies and phases."),
     ] = "none",
     frames: Annotated[
-        int | None, typer.Option("--frames", min=1, help="Of the whole loop; 72, with --morph 36 an object.")
+        int | None, typer.Option("--frames", min=1, help="Of the whole loop; by default 72, with --morph 36 an object.")
     ] = None,
     frames_a_second: Annotated[int, typer.Option("--fps", min=1, max=60, help="Frames a second.")] = 24,
     depth: Annotated[bool, typer.Option("--depth", help="Coloured depth beside the colours.")] = False,
@@ -46,9 +51,9 @@ def video(
     ] = None,
     truncation: Truncation = None,
     background: Annotated[
-        Literal["own", "white", "black", "last"], typer.Option("--background", help="own: as the evaluation images.")
+        Literal["own", "white", "black", "last"], typer.Option("--background", help="own: as in the evaluation images.")
     ] = "own",
-    columns: Annotated[int | None, typer.Option("--columns", min=1, help="Of several objects.")] = None,
+    columns: Annotated[int | None, typer.Option("--columns", min=1, help="Columns of several objects.")] = None,
     device: OnDevice = Device.auto,
 ) -> None:
     """Write a video of generated objects, a closed loop; the same command makes the same bytes.

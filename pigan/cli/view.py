@@ -11,7 +11,7 @@ from pigan.errors import PiganError
 @app.command()
 def view(
     model: ModelName,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 is a free one.")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, or only print its address.")
     ] = True,

@@ -66,7 +66,7 @@ def rules(profile: Profile) -> tuple[list[Want], Fact]:
     if unknown := unknown_rules(profile, [want.rule for want in wanted]):
         there = ", ".join(sorted({want.rule for want in wanted}))
         return wanted, Fact("rules", f"{', '.join(unknown)}: no such rule", "missing", f"there are {there}")
-    return wanted, Fact("rules", f"{len(wanted)} of them, {profile.attempts} attempts at most")
+    return wanted, Fact("rules", f"{len(wanted)} of them; attempts at each, at most: {profile.attempts}")
 
 
 def devices(params: Params, wanted: list[Want]) -> list[Fact]:

@@ -32,7 +32,7 @@ def local_facts(profile: Profile, wanted: list[Want], environment: Mapping[str, 
     elif 0 < gpus < there:
         facts.append(Fact("gpus", f"{gpus} of {there} are handed out", "advice", f"gpu={there} would use all of them"))
     else:
-        facts.append(Fact("gpus", f"{there} here, {gpus} jobs with one at a time"))
+        facts.append(Fact("gpus", f"{there} here; jobs at a time that use one: {gpus}"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     asked = int(handed.get("mem_mb", 0))
     if asked > memory:
@@ -42,7 +42,7 @@ def local_facts(profile: Profile, wanted: list[Want], environment: Mapping[str, 
         advice = f"raise mem_mb in resources, or lower that of {most.rule} in set-resources"
         facts.append(Fact("memory", f"{most.rule} wants {most.memory} MB, {asked} are handed out", "missing", advice))
     threads = max((want.threads for want in wanted), default=1)
-    facts.append(Fact("threads", f"{threads} of one job at most, {usable_processors()} processors"))
+    facts.append(Fact("threads", f"at most {threads} for a job, {usable_processors()} processors here"))
     return facts
 
 

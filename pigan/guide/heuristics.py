@@ -59,7 +59,7 @@ def suggest(images: UInt8[np.ndarray, "n side side 3"]) -> Suggestion:
     camera, told = _objects(looks) if looks.box is not None else _heads(looks)
     notes += told
     notes.append("assumed: the camera is 1 from the object's centre; only sizes relative to that matter")
-    notes.append("assumed: the object is upright; check sizes and angles with --out DIR before you train")
+    notes.append("assumed: the object is upright; compare sizes and angles in cameras.png before you train")
     return Suggestion(camera, None, tuple(notes), "car" if looks.box is not None else "head")
 
 

@@ -45,7 +45,7 @@ GEOMETRY_PLOT = (
     "pose_error_generated",
 )
 UNITS = {
-    "depth_variance": "× 10⁻⁴",
+    "depth_variance": "10⁻⁴ world units²",
     "inversion_psnr": "dB",
     "depth_rmse": "world units",
     "normal_error": "degrees",
@@ -179,7 +179,7 @@ def shape_metrics() -> list[Metric]:
             "depth_variance",
             "Depth variance",
             lower,
-            "spread of density along a ray, 10⁻⁴ squared world units: low is a sharp surface",
+            "spread of density along a ray, 10⁻⁴ world units²: low is a sharp surface",
         ),
         (
             "hollow_share",

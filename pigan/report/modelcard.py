@@ -188,10 +188,11 @@ def limits(params: Params, measured: Measured | None) -> list[str]:
     """What it is not good for, as far as params and metrics tell."""
     top = params.curriculum.order[-1].resolution
     hollow = None if measured is None else measured.values.get("hollow_share")
+    share = "None" if hollow == 0 else f"{hollow or 0:.0%}"
     told = (
         "Shapes can be hollow (a face seen from inside looks right from the front)"
         if hollow is None
-        else f"{hollow:.0%} of its shapes were found hollow when measured (middle behind the rim)"
+        else f"{share} of its shapes were found hollow when measured (middle behind the rim)"
     )
     law = params.camera.pose_law
     values: Mapping[str, float] = {} if measured is None else measured.values

@@ -67,6 +67,11 @@ def test_hubs_read_the_metrics(params: config.Params) -> None:
     assert "25% of its shapes were found hollow" in card.text
 
 
+def test_no_hollow_shape_is_told_in_words(params: config.Params) -> None:
+    card = model_card(params, facts(measured=measured_of({**METRICS, "hollow_share": 0.0})))
+    assert "None of its shapes were found hollow when measured" in card
+
+
 @pytest.mark.parametrize(("empty", "told"), [(0.23, True), (0.75, False)])
 def test_losses_and_a_painted_background_are_told(empty: float, told: bool, params: config.Params) -> None:
     card = model_card(params, facts(measured=measured_of({**METRICS, "empty_rays": empty, "empty_rays_real": 0.79})))

@@ -80,8 +80,8 @@ CARDS: dict[Kind, Card] = {
     "meshes": Card(
         title="A folder of 3-D models",
         description=(
-            "Textured models (GLB, OBJ, PLY, STL), ray cast by pigan on white from the camera's pose law, each view"
-            " with its exact depth map and camera."
+            "Textured models (GLB, glTF, OBJ, PLY, STL), ray cast by pigan on white from the camera's pose law, each"
+            " view with its exact depth map and camera."
         ),
         source="dataset.source",
         licence="as stated by whoever supplied the models",
