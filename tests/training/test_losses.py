@@ -77,6 +77,9 @@ def test_opacity_prior_pulls_what_looks_like_the_background_to_nothing(backgroun
     assert torch.allclose(gradient, 0.25 / (0.1 + opacity.detach()))
     unlike, last = (opacity_loss(rays(opacity, [other] * 4), way) for way in (background, "last"))
     assert unlike.item() == pytest.approx(last.item(), abs=1e-9) and unlike < loss
+    # a colour that is a tenth away is a deviation away
+    near, share = opacity_loss(rays(opacity, [abs(plain - 0.1)] * 4), background), math.exp(-0.5)
+    assert near.item() == pytest.approx(share * loss.item() + (1 - share) * last.item())
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.0, 1.0), st.sampled_from(["white", "none", "last"]))
