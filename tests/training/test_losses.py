@@ -114,8 +114,8 @@ def test_top_fraction_averages_over_the_best(values, fraction):
 
 
 def test_identity_loss_weighs_latent_and_pose():
-    judged = Judgement(torch.zeros(2), torch.zeros(2, 3), torch.ones(2, 2))
+    judged = Judgement(torch.zeros(2), torch.zeros(2, 3), torch.full((2, 2), 3.0))
     latent, pose = torch.full((2, 3), 2.0), torch.zeros(2, 2)
-    assert float(identity_loss(judged, latent, pose, 0.5, 3.0)) == pytest.approx(0.5 * 4 + 3.0 * 1)
+    assert float(identity_loss(judged, latent, pose, 0.5, 3.0)) == pytest.approx(0.5 * 4 + 3.0 * 9)
     assert float(identity_loss(judged, latent, pose, 0.0, 0.0)) == 0
     assert float(identity_loss(Judgement(torch.zeros(2), None, None), latent, pose, 1.0, 1.0)) == 0
