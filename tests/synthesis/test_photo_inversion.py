@@ -225,6 +225,35 @@ def test_solving_ends_a_linear_problem_at_once_and_never_climbs() -> None:
     assert not climbs and (damping > 1e-6) == torch.equal(there, here)
 
 
+def test_damping_shortens_a_step_and_follows_its_success() -> None:
+    free = torch.ones(1)
+    there, damping = damped_step(lambda x: 2 * x - 6, torch.zeros(1), free, 1.0)
+    assert (there.item(), damping) == (pytest.approx(1.5), pytest.approx(1 / 3))
+    # nothing is better here: the next step is shorter, but not without end
+    for before, after in ((0.5, 2.0), (9e5, 1e6)):
+        assert damped_step(lambda x: x.square() + 1, torch.zeros(1), free, before) == (torch.zeros(1), after)
+
+
+def test_numbers_of_a_camera_are_its_pose_and_stay_off_the_poles_and_near_the_trainings_distance() -> None:
+    pose = torch.tensor([[1.0, 0.7], [7.0, 2.0]])
+    numbers = orbit.to_numbers(pose, 1.3)
+    torch.testing.assert_close(orbit.from_numbers(numbers), torch.cat((pose, torch.full((2, 1), 1.3)), 1))
+    torch.testing.assert_close(orbit.within(numbers, 1.5), numbers)
+    further = orbit.from_numbers(numbers + torch.tensor([0.0, 0.0, 1.0]))[:, 2]
+    torch.testing.assert_close(further, torch.full((2,), 1.3 * math.exp(orbit.DISTANCE_STEP)))
+    for pitch, distance, nearest in ((-0.2, 100.0, (0, 3.0)), (4.0, 0.01, (math.pi, 0.75))):
+        beyond = orbit.to_numbers(torch.tensor([[9.0, pitch]]), distance)
+        kept = orbit.from_numbers(orbit.within(beyond, 1.5))[0].tolist()
+        assert kept == pytest.approx([9, *nearest], abs=1e-4) and 0 < kept[1] < math.pi
+
+
+def test_turn_between_cameras_is_the_angle_of_their_places() -> None:
+    level = math.pi / 2
+    some = torch.tensor([[1.0, level, 0.0], [1.4, level, 5.0], [1.0, level + 0.3, 0.0], [1.0 - math.pi, level, 0.0]])
+    angles = orbit.turned_by(some, torch.tensor([1.0, level, 0.0])).tolist()
+    assert angles == pytest.approx([0, 0.4, 0.3, math.pi], abs=1e-3)
+
+
 @pytest.fixture
 def own(model: TrainedModel, tmp_path: Path) -> Path:
     """A view of the model's own as a file."""
