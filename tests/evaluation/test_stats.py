@@ -269,7 +269,11 @@ def test_arrays_that_are_no_images_or_lack_a_name_are_refused(tmp_path):
     with pytest.raises(PiganError, match="no RGB images"):
         read_images(tmp_path / "depth.npy")
     assert read_depth(tmp_path / "depth.npy").shape == (2, 4, 4)
-    for array in (np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4, 1), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)):
+    for array in (
+        np.zeros((2, 4, 4, 3), np.float32),
+        np.zeros((2, 4, 4, 1), np.uint8),
+        np.zeros((0, 4, 4, 3), np.uint8),
+    ):
         np.save(tmp_path / "images.npy", array)
         with pytest.raises(PiganError, match="no RGB images"):
             read_images(tmp_path / "images.npy")

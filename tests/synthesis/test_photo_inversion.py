@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from pigan import config
 from pigan.errors import PiganError
@@ -247,6 +248,18 @@ def test_numbers_of_a_camera_are_its_pose_and_stay_off_the_poles_and_near_the_tr
         assert kept == pytest.approx([9, *nearest], abs=1e-4) and 0 < kept[1] < math.pi
 
 
+def test_rays_of_cameras_meet_and_samples_stay_about_the_origin() -> None:
+    numbers = torch.cat(
+        [orbit.to_numbers(torch.tensor([pose]), far) for pose, far in zip(POSES, (1.3, 0.8), strict=False)]
+    )
+    ahead = torch.tensor([[0.0, 0.0, -1.0], [0.6, 0.0, -0.8]])
+    along = orbit.cast(orbit.cameras_at(numbers, 1.0), ahead, 1.0)
+    torch.testing.assert_close(along.further, torch.tensor([0.3, -0.2]))
+    torch.testing.assert_close(along.origins.norm(dim=1), torch.tensor([1.3, 0.8]))
+    torch.testing.assert_close(along.directions[:, 0], -torch.nn.functional.normalize(along.origins, dim=1))
+    torch.testing.assert_close((along.directions[:, 0] * along.directions[:, 1]).sum(1), torch.full((2,), 0.8))
+
+
 def test_turn_between_cameras_is_the_angle_of_their_places() -> None:
     level = math.pi / 2
     some = torch.tensor([[1.0, level, 0.0], [1.4, level, 5.0], [1.0, level + 0.3, 0.0], [1.0 - math.pi, level, 0.0]])
@@ -467,3 +480,30 @@ def test_similarity_is_of_what_counts() -> None:
     shifted = similarity(colour + np.float32(0.1), pixels, counts)
     assert shifted.psnr == pytest.approx(20, abs=1e-3)
     assert similarity(colour, pixels, ~counts).ssim < 0.9 and losses.WINDOW == 7
+
+
+@pytest.mark.parametrize(("side", "window"), [(4, 3), (5, 5), (6, 5), (8, 7)])
+def test_similarity_of_small_photos_has_the_largest_odd_window_that_fits(side: int, window: int) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+    colour = random.random((side, side, 3), np.float32)
+    found = similarity(colour, pixels, np.ones((side, side), bool))
+    _, local = structural_similarity(
+        colour.astype(float), pixels / 255, win_size=window, channel_axis=2, data_range=1.0, full=True
+    )
+    assert found.ssim == pytest.approx(local.mean())
+
+
+def test_perceptual_distance_is_that_of_unit_vectors_where_the_photo_counts() -> None:
+    pixels, counts = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8), np.ones((4, 4), bool)
+    counts[1, 2] = False
+    photo = photo_of(pixels, counts)
+    distance = Perceptual(lambda images: [images + 2, 3 - images[..., ::2, ::2]], photo, 4, 0.5, CPU)
+    colour = torch.rand((2, 16, 3))
+    shown = np.where(counts[..., None], 2 * colour.reshape(2, 4, 4, 3).numpy() - 1, pixels / 127.5 - 1)
+    expected = np.zeros(2)
+    for features in (lambda images: images + 2, lambda images: 3 - images[..., ::2, ::2, :]):
+        ours, theirs = (features(images) for images in (shown, (pixels / 127.5 - 1)[None]))
+        ours, theirs = (maps / np.linalg.norm(maps, axis=-1, keepdims=True) for maps in (ours, theirs))
+        expected += ((ours - theirs) ** 2).sum(-1).mean((1, 2)) / 2
+    assert distance(colour).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
