@@ -16,6 +16,7 @@ from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.rendering.cameras import edge_fov
+from pigan.rendering.rays import pixel_directions
 from pigan.rendering.render import no_randomness
 from pigan.runtime import generator_for
 from pigan.synthesis import ray_gradients
@@ -412,6 +413,16 @@ def test_transparent_pixels_do_not_count_unless_flattened(tmp_path: Path) -> Non
     assert both.counts[:9, 9:].all() and not both.counts[11:].any() and not both.counts[:, :7].any()
 
 
+def test_pixels_count_from_half_opaque_on_where_the_mask_shines_in_any_colour(tmp_path: Path) -> None:
+    pixels, mask = np.full((8, 8, 4), 90, np.uint8), np.zeros((8, 8, 3), np.uint8)
+    pixels[:, :4, 3], pixels[:, 4:, 3] = 127, 128
+    mask[:3, :, 0], mask[3:, :, 0] = 128, 127
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    counts = read_photo(tmp_path / "photo.png", 8, tmp_path / "mask.png").counts
+    assert counts[:3, 4:].all() and counts.sum() == 12
+
+
 def test_photos_stand_upright(tmp_path: Path) -> None:
     turned = Image.new("RGB", (20, 20), "black")
     turned.paste("white", (0, 0, 10, 20))
@@ -499,6 +510,7 @@ def test_perceptual_distance_is_that_of_unit_vectors_where_the_photo_counts() ->
     counts[1, 2] = False
     photo = photo_of(pixels, counts)
     distance = Perceptual(lambda images: [images + 2, 3 - images[..., ::2, ::2]], photo, 4, 0.5, CPU)
+    assert torch.equal(distance.rays, pixel_directions(4, 0.5, align_corners=False))
     colour = torch.rand((2, 16, 3))
     shown = np.where(counts[..., None], 2 * colour.reshape(2, 4, 4, 3).numpy() - 1, pixels / 127.5 - 1)
     expected = np.zeros(2)
