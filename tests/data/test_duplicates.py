@@ -57,6 +57,14 @@ def test_close_hashes_are_confirmed_by_the_pixels() -> None:
     assert near_duplicates(hashes, images, 0) == []
 
 
+def test_pictures_are_alike_up_to_a_root_mean_square_difference_of_six() -> None:
+    images = np.full((2, 16, 16, 3), 100, np.uint8)
+    for off, groups in ((6, [[0, 1]]), (7, [])):
+        # half of the pixels brighter and half darker, so that the means say nothing
+        images[1, ::2], images[1, 1::2] = 100 + off, 100 - off
+        assert near_duplicates(np.zeros(2, np.uint64), images, 0) == groups
+
+
 def test_chain_is_one_group() -> None:
     images = np.repeat(noise(2), 4, axis=0)
     hashes = np.array([0, 0b1, 0b11, 0b111, 1 << 60, 1 << 61, 1 << 62, 1 << 63], np.uint64)

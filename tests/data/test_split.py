@@ -54,6 +54,22 @@ def test_few_large_objects() -> None:
     assert split(["only"] * 9, 0.5, "x")[1] == []
 
 
+@pytest.mark.parametrize("salt", ["x", "y", "z"])
+def test_smallest_object_is_held_out_where_all_are_too_large(salt: str) -> None:
+    assert split(["a"] * 10 + ["b"] * 7 + ["c"] * 20, 0.05, salt)[1] == list(range(10, 17))
+
+
+def test_half_of_the_images_may_be_held_out() -> None:
+    assert len(split("abcd", 0.5, "x")[1]) == 2
+    assert len(split("aaabbb", 0.1, "x")[1]) == 3
+
+
+def test_two_images_are_a_series() -> None:
+    names = ["cat_1.jpg", "cat_2.jpg", "dog_7.jpg", *(f"{number}.jpg" for number in range(17))]
+    owners = owners_by_name(names, 0.1)
+    assert owners[0] == owners[1] and len(set(owners)) == 19
+
+
 def test_files_own_split() -> None:
     assert stated_split([None, None]) is None
     assert stated_split([True, False, None, True]) == ([1, 2], [0, 3])

@@ -154,6 +154,21 @@ def test_a_silhouette_that_falls_between_pixels_is_no_error():
     assert found.photometric.value == pytest.approx(0, abs=1e-9)
 
 
+def test_a_hole_in_the_corner_is_filled_by_its_neighbours():
+    images, depth, cameras = cards(1.0, 1.0)
+    # a quarter of a pixel right and down: the first pixel falls beyond the corner, where neighbours have no weight
+    cameras[1, :3, 3] += math.tan(FOV / 2) / 16 * (cameras[1, :3, 0] - cameras[1, :3, 1])
+    depth[0, 1, 0, 0] = np.nan
+    found = reprojected(images, depth, cameras)
+    assert found.depth.value == pytest.approx(0, abs=1e-6) and found.visible == 1
+
+
+def test_views_that_look_away_from_each_other_say_nothing():
+    images, depth, cameras = cards(1.0, 1.0)
+    cameras[1, :3, :3] = cameras[1, :3, :3] @ np.diag([-1.0, 1.0, -1.0])
+    assert reprojected(images, depth, cameras) is None
+
+
 def test_depth_consistency_is_below_a_pixel_for_a_true_ball_and_scales():
     _, depth, cameras = ball_views()
     pixel = 2 * math.tan(FOV / 2) * (1 - BALL) / 32

@@ -118,6 +118,15 @@ def test_normals_of_walls_are_exact():
     assert math.isnan(normal_error(np.full((4, 4), np.nan), np.ones((4, 4)), FOV))
 
 
+def test_a_pixel_and_its_four_neighbours_have_a_normal():
+    cross = np.where([[0, 1, 0], [1, 1, 1], [0, 1, 0]], wall(1.0, 3), np.nan)
+    assert normal_error(cross, wall(0.0, 3), FOV) == pytest.approx(45, rel=1e-6)
+    for gap in ((0, 1), (1, 0), (1, 1), (1, 2), (2, 1)):
+        less = cross.copy()
+        less[gap] = np.nan
+        assert math.isnan(normal_error(less, wall(0.0, 3), FOV))
+
+
 def test_psnr_by_hand_and_of_equal_images():
     target = np.zeros((2, 4, 4, 3), np.uint8)
     off = target + np.array([5, 51], np.uint8)[:, None, None, None]
@@ -134,3 +143,6 @@ def test_psnr_by_hand_and_of_equal_images():
 def test_depth_without_common_pixels_is_a_clear_error():
     with pytest.raises(PiganError, match="fewer than two pixels"):
         align_scale_shift(np.full((2, 2), np.nan), np.ones((2, 2)))
+    with pytest.raises(PiganError, match="fewer than two pixels"):
+        align_scale_shift(np.array([[1.0, np.nan]]), np.array([[2.0, 4.0]]))
+    assert align_scale_shift(np.array([[1.0, 2.0]]), np.array([[2.0, 4.0]])).tolist() == [[2, 4]]

@@ -176,6 +176,20 @@ def test_distance_at_infinity_is_nearer_to_the_truth(count, dimension):
     assert abs(np.mean(limits) - truth) < 0.4 * abs(np.mean(plain) - truth)
 
 
+def test_distance_at_infinity_is_where_the_line_through_half_to_all_images_ends(monkeypatch):
+    sizes = []
+
+    def line(_, chosen):
+        sizes.append(len(chosen))
+        return 3.0 + 7.0 / len(chosen)
+
+    monkeypatch.setattr("pigan.evaluation.frechet.distance_of_choice", line)
+    rng = np.random.default_rng(0)
+    projected = project(rng.normal(size=(40, 6)), statistics(rng.normal(size=(30, 6))))
+    assert distance_at_infinity(projected, 5, rng) == pytest.approx(3)
+    assert sizes == [20, 25, 30, 35, 40]
+
+
 def test_resampling_is_seeded():
     rng = np.random.default_rng(0)
     projected = project(rng.normal(size=(20, 6)), statistics(rng.normal(size=(30, 6))))

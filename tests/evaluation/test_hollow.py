@@ -31,6 +31,11 @@ def test_a_leaning_card_is_flat():
     assert relief(dome(height=0.0, lean=0.3).astype(np.float32)) == 0
 
 
+def test_a_flat_card_is_not_hollow():
+    found = hollow_share(np.stack([dome(height=0.0), dome(height=0.0, lean=0.3), -dome()]))
+    assert found.share.value == pytest.approx(1 / 3)
+
+
 def test_an_object_that_fills_the_image_ends_at_its_edge():
     full = np.maximum(np.abs(DOWN), np.abs(RIGHT))
     assert relief(1 + full) > 0.8

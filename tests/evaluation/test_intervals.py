@@ -28,6 +28,12 @@ def test_halves_spread_as_the_mean_does(count):
     assert spread == pytest.approx(things.std(ddof=1) / math.sqrt(count), rel=0.05)
 
 
+def test_two_halves_are_enough_for_a_spread():
+    assert spread_of_halves(np.array([1.0, 3.0]), 4) == pytest.approx(math.sqrt(2))
+    # a half of three is one, whose mean is off by more
+    assert spread_of_halves(np.array([1.0, 3.0]), 3) == pytest.approx(math.sqrt(2) * math.sqrt(1 / 2))
+
+
 def test_the_interval_of_a_mean_is_students() -> None:
     found = mean_of(np.array([1.0, 2.0, 3.0, np.nan]))
     assert found is not None and found.interval is not None

@@ -4,6 +4,7 @@ from torch_fidelity.metric_kid import mmd2
 
 from pigan.evaluation import kid
 from pigan.evaluation.kid import (
+    KernelDistance,
     jackknife_deviation,
     kernel_distance,
     kernel_interval,
@@ -81,6 +82,14 @@ def test_intervals_cover_the_true_distance():
         assert low < found.mean < high
         covered.append(low < truth < high)
     assert 0.9 <= np.mean(covered) <= 0.99
+
+
+def test_interval_adds_the_variances_of_images_and_of_subsets():
+    rng = np.random.default_rng(0)
+    generated, real = drawn(rng, 9, 0.4), drawn(rng, 12)
+    low, high = kernel_interval(generated, real, KernelDistance(mean=2.0, std=0.6, subsets=16, subset_size=5))
+    deviation = np.hypot(jackknife_deviation(kernel_sums(generated, real)), 0.6 / 4)
+    assert ((low + high) / 2, (high - low) / 2) == pytest.approx((2, 1.959964 * deviation))
 
 
 def test_interval_shrinks_with_more_images_and_subsets():

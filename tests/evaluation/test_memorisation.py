@@ -44,6 +44,9 @@ def test_closest_are_the_likeliest_copies_in_order():
     training = np.zeros((1, 2), np.float32)
     features = np.array([[3, 0], [1, 0], [2, 0], [0, 1]], np.float32)
     np.testing.assert_array_equal(closest(nearest(features, training, 1), 3), [1, 3, 2])
+    # equally near ones in the order of the features
+    twice = np.tile(features[1:3], (150, 1))
+    np.testing.assert_array_equal(closest(nearest(twice, training, 1), 150), np.arange(0, 300, 2))
 
 
 def test_probability_is_the_mann_whitney_statistic():
@@ -55,6 +58,16 @@ def test_probability_is_the_mann_whitney_statistic():
     assert found.probability == pytest.approx(expected)
     pairs = (generated[:, None] < held_out).mean() + (generated[:, None] == held_out).mean() / 2
     assert found.probability == pytest.approx(pairs)
+
+
+@pytest.mark.parametrize("held_out", [(2.0, 7.0), (2.5, 2.5, 9.0), (1.0, 4.0, 5.0, 6.0)])
+def test_interval_is_delongs_from_two_images_a_side(held_out):
+    generated = np.array([1.0, 4.0])
+    held_out = np.array(held_out)
+    nearer = (generated[:, None] < held_out) + 0.5 * (generated[:, None] == held_out)
+    deviation = np.sqrt(sum(nearer.mean(axis).var(ddof=1) / len(nearer.mean(axis)) for axis in (0, 1)))
+    expected = np.clip(nearer.mean() + 1.959964 * deviation * np.array([-1, 1]), 0, 1)
+    assert memorisation(generated, held_out).interval == pytest.approx(tuple(expected))
 
 
 def test_copies_new_images_and_strangers():

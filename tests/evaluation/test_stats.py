@@ -13,7 +13,7 @@ from pigan.errors import PiganError
 from pigan.evaluation import stats
 from pigan.evaluation.extractors import Extractor
 from pigan.evaluation.features import depth_images, extract
-from pigan.evaluation.stats import expected_meta, load_stats, read_arrays, read_images, real_stats
+from pigan.evaluation.stats import expected_meta, load_stats, read_arrays, read_depth, read_images, real_stats
 from pigan.files import write_json
 
 CPU = torch.device("cpu")
@@ -93,6 +93,13 @@ def test_parts_are_different_images_of_the_right_split(data):
     np.testing.assert_allclose(found.fitted.mean, found.features.mean(0, dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(found.fitted.covariance, np.cov(found.features.astype(np.float64), rowvar=False))
     assert found.fitted.covariance.dtype == np.float64
+
+
+def test_no_more_held_out_images_than_compared_ones(data):
+    found = made(params(real_images=2), data)
+    assert (len(found.features), len(found.other_features), len(found.held_out_features)) == (2, 4, 2)
+    describe_as(data, train=TRAIN[:8], held_out=[0, 4, 9, 10])
+    assert made(params(real_images=3), data).held_out_features.shape == (3, 3)
 
 
 def test_rows_are_drawn_from_the_whole_list_by_the_seed(data):
@@ -261,6 +268,19 @@ def test_arrays_that_are_no_images_or_lack_a_name_are_refused(tmp_path):
     np.save(tmp_path / "depth.npy", np.zeros((2, 4, 4), np.float32))
     with pytest.raises(PiganError, match="no RGB images"):
         read_images(tmp_path / "depth.npy")
+    assert read_depth(tmp_path / "depth.npy").shape == (2, 4, 4)
+    for array in (
+        np.zeros((2, 4, 4, 3), np.float32),
+        np.zeros((2, 4, 4, 1), np.uint8),
+        np.zeros((0, 4, 4, 3), np.uint8),
+    ):
+        np.save(tmp_path / "images.npy", array)
+        with pytest.raises(PiganError, match="no RGB images"):
+            read_images(tmp_path / "images.npy")
+    for array in (np.zeros((2, 4, 4)), np.zeros((2, 4), np.float32)):
+        np.save(tmp_path / "depth.npy", array)
+        with pytest.raises(PiganError, match="no depth maps"):
+            read_depth(tmp_path / "depth.npy")
     np.savez(tmp_path / "arrays.npz", a=np.zeros(2))
     with pytest.raises(PiganError, match="cannot be read"):
         read_arrays(tmp_path / "arrays.npz", ("a", "b"))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pigan.models.discriminator import Discriminator
-from pigan.models.patchpose import PatchNetwork, place_of, pose_of, product_logit
+from pigan.models.patchpose import PatchNetwork, PoseProjection, place_of, pose_of, product_logit
 from pigan.sections import DiscriminatorConfig
 
 CONFIG = DiscriminatorConfig(kind="patch-pose", encoder=True, width=0.02, max_channels=6)
@@ -76,6 +76,20 @@ def test_patches_overlap_and_see_as_much_as_they_say(side, seen):
     rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
     assert 0.8 * seen < len(rows) <= seen and int(rows[-1] - rows[0]) < seen
     assert seen > side / 8  # of the neighbouring patch
+
+
+def test_first_weights_of_the_patch_network_keep_the_spread():
+    for name, weight in PatchNetwork([32, 16, 8], [100, 150, 200]).named_parameters():
+        if weight.ndim == 4 and weight.numel() > 1000:
+            # Kaiming's law for a slope of 0.2
+            assert weight.std().item() == pytest.approx(math.sqrt(2 / 1.04 / weight[0].numel()), rel=0.05), name
+
+
+def test_pose_is_told_by_the_scaled_product_of_two_embeddings():
+    projection, x, place = PoseProjection(5), torch.rand(3, 5, 2, 2), torch.rand(3, 3)
+    image = torch.einsum("bchw,dchw->bd", x, projection.image.weight) + projection.image.bias
+    expected = torch.einsum("bd,bd->b", image, projection.camera(place)) / math.sqrt(5)
+    assert torch.allclose(projection(x, place), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("side", [8, 16, 32])

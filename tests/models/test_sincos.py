@@ -84,6 +84,12 @@ def test_light_gets_through_a_ray_at_the_start(tiny_params):
     assert all(0.05 < share < 0.95 for share in passed)
 
 
+@pytest.mark.parametrize("samples", [2, 3, 24])
+def test_opacities_begin_at_one_over_the_samples(samples):
+    field = SinCosField(4, 6, 2, features=5, samples=samples, coordinate_scale=1.0)
+    assert torch.sigmoid(field.density_head.bias).item() == pytest.approx(1 / samples)
+
+
 def test_its_rays_are_integrated_by_opacity_and_other_fields_by_density(tiny_params):
     for field, activation in (("sincos-concat", "sigmoid"), ("concat-relu", "relu")):
         model = tiny_params.model.model_copy(update={"field": field})

@@ -124,7 +124,7 @@ def test_feature_cube_comes_first_and_begins_as_the_authors_do(paper_model, hidd
     cube, first = generator.field.cube, generator.field.layers[0].weight
     assert cube.shape == (1, 32, side, side, side) and first.shape == (hidden, 35)
     assert cube.std().item() == pytest.approx(deviation, rel=0.02) and abs(cube.mean().item()) < 0.01 * deviation
-    assert 0.32 < first.abs().max().item() <= 1 / 3
+    assert 0.32 < -first.min().item() <= 1 / 3 and 0.32 < first.max().item() <= 1 / 3
 
 
 def test_initial_weights_are_in_the_authors_bounds():
@@ -134,7 +134,15 @@ def test_initial_weights_are_in_the_authors_bounds():
     for linear in (*others, field.density_head, field.colour_head):
         bound = math.sqrt(6 / linear.in_features) / 25
         assert linear.weight.abs().max().item() <= bound
+        assert linear.weight.min().item() < -0.9 * bound and linear.weight.max().item() > 0.9 * bound
     assert field.layers[3].weight.abs().max().item() > 0.99 * math.sqrt(6 / 256) / 25
+
+
+def test_initial_weights_of_relu_layers_keep_the_spread():
+    field = ReluField(256, 3, coordinate_scale=1.0)
+    for linear in field.modulated_linears():
+        assert linear.weight.std().item() == pytest.approx(math.sqrt(2 / linear.in_features), rel=0.03)
+        assert not linear.bias.any()
 
 
 def test_paper_network_has_the_published_size(paper_model):

@@ -85,6 +85,21 @@ def test_density_noise_has_the_asked_spread():
     assert draw_randomness(4, 100, settings, 0.0, torch.Generator().manual_seed(0)).noise is None
 
 
+def test_without_randomness_importance_samples_are_the_middles_of_equal_shares():
+    still = no_randomness(2, 1, RaySettings(0.6, 1.4, 4, True, "relu", "none"), CPU)
+    assert still.uniform.tolist() == [[[0.125, 0.375, 0.625, 0.875]]] * 2 and not still.jitter.any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_copied_part_has_the_same_numbers_in_its_own_memory(noise):
+    drawn = draw_randomness(4, 2, RaySettings(0.6, 1.4, 3, True, "relu", "none"), noise, torch.Generator())
+    part = drawn.part(slice(1, 3))
+    for values, copied in zip(part, part.copy(), strict=True):
+        assert (values is None) == (copied is None)
+        if values is not None:
+            assert torch.equal(values, copied) and copied.untyped_storage().nbytes() == 4 * copied.numel()
+
+
 def test_rays_become_rows_of_pixels():
     colours = torch.arange(12.0).reshape(1, 4, 3) / 12
     images = as_images(colours)

@@ -70,6 +70,12 @@ def test_empty_ray_is_sampled_evenly_and_no_gradient_flows():
     assert not fine.requires_grad
 
 
+def test_ends_of_the_distribution_are_the_outer_edges():
+    # 0.1 ten times is less than 1 in float32, so that a number may be above all sums
+    fine = importance_depths(torch.linspace(0, 11, 12), torch.full((12,), 0.1), torch.tensor([0.0, 1 - 2**-24, 1.0]))
+    assert torch.allclose(fine, torch.tensor([0.5, 10.5, 10.5]), atol=1e-4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     coarse=arrays.arrays(np.float32, (5,), elements=st.floats(0, 1, width=32)),

@@ -143,3 +143,17 @@ def test_what_the_background_gives_to_the_last_sample_does_not_blur_the_surface(
     for background in ("none", "last", "white"):
         seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", background)
         assert float(distance_variance(seen)) == pytest.approx(0, abs=1e-9)
+
+
+def test_variance_is_that_of_the_part_of_a_ray_that_is_not_clear():
+    half = math.log(2)
+    density = torch.tensor([half / 0.2, 0.0, half / 0.4, 0.0], dtype=torch.float64)
+    seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", "none")
+    # a half at 1.0 and a quarter at 1.5: two thirds and one third
+    assert float(distance_variance(seen)) == pytest.approx(2 / 9 * 0.5**2)
+
+
+def test_last_sample_gets_all_the_light_that_the_others_left():
+    density = torch.tensor([math.log(2) / 0.2, 0.0, 0.0, -1.0], dtype=torch.float64)
+    seen = composite(torch.zeros((4, 3), dtype=torch.float64), density, DEPTHS, "relu", "last")
+    assert seen.weights.tolist() == pytest.approx([0.5, 0, 0, 0.5]) and float(seen.opacity) == pytest.approx(0.5)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from pigan import config
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics, field_of
 from pigan.models.generator import Generator, ray_settings
 from pigan.rendering.cameras import edge_fov
+from pigan.rendering.rays import pixel_directions
 from pigan.rendering.render import no_randomness
 from pigan.runtime import generator_for
 from pigan.synthesis import ray_gradients
@@ -225,6 +227,47 @@ def test_solving_ends_a_linear_problem_at_once_and_never_climbs() -> None:
     assert not climbs and (damping > 1e-6) == torch.equal(there, here)
 
 
+def test_damping_shortens_a_step_and_follows_its_success() -> None:
+    free = torch.ones(1)
+    there, damping = damped_step(lambda x: 2 * x - 6, torch.zeros(1), free, 1.0)
+    assert (there.item(), damping) == (pytest.approx(1.5), pytest.approx(1 / 3))
+    # nothing is better here: the next step is shorter, but not without end
+    for before, after in ((0.5, 2.0), (9e5, 1e6)):
+        assert damped_step(lambda x: x.square() + 1, torch.zeros(1), free, before) == (torch.zeros(1), after)
+
+
+def test_numbers_of_a_camera_are_its_pose_and_stay_off_the_poles_and_near_the_trainings_distance() -> None:
+    pose = torch.tensor([[1.0, 0.7], [7.0, 2.0]])
+    numbers = orbit.to_numbers(pose, 1.3)
+    torch.testing.assert_close(orbit.from_numbers(numbers), torch.cat((pose, torch.full((2, 1), 1.3)), 1))
+    torch.testing.assert_close(orbit.within(numbers, 1.5), numbers)
+    further = orbit.from_numbers(numbers + torch.tensor([0.0, 0.0, 1.0]))[:, 2]
+    torch.testing.assert_close(further, torch.full((2,), 1.3 * math.exp(orbit.DISTANCE_STEP)))
+    for pitch, distance, nearest in ((-0.2, 100.0, (0, 3.0)), (4.0, 0.01, (math.pi, 0.75))):
+        beyond = orbit.to_numbers(torch.tensor([[9.0, pitch]]), distance)
+        kept = orbit.from_numbers(orbit.within(beyond, 1.5))[0].tolist()
+        assert kept == pytest.approx([9, *nearest], abs=1e-4) and 0 < kept[1] < math.pi
+
+
+def test_rays_of_cameras_meet_and_samples_stay_about_the_origin() -> None:
+    numbers = torch.cat(
+        [orbit.to_numbers(torch.tensor([pose]), far) for pose, far in zip(POSES, (1.3, 0.8), strict=False)]
+    )
+    ahead = torch.tensor([[0.0, 0.0, -1.0], [0.6, 0.0, -0.8]])
+    along = orbit.cast(orbit.cameras_at(numbers, 1.0), ahead, 1.0)
+    torch.testing.assert_close(along.further, torch.tensor([0.3, -0.2]))
+    torch.testing.assert_close(along.origins.norm(dim=1), torch.tensor([1.3, 0.8]))
+    torch.testing.assert_close(along.directions[:, 0], -torch.nn.functional.normalize(along.origins, dim=1))
+    torch.testing.assert_close((along.directions[:, 0] * along.directions[:, 1]).sum(1), torch.full((2,), 0.8))
+
+
+def test_turn_between_cameras_is_the_angle_of_their_places() -> None:
+    level = math.pi / 2
+    some = torch.tensor([[1.0, level, 0.0], [1.4, level, 5.0], [1.0, level + 0.3, 0.0], [1.0 - math.pi, level, 0.0]])
+    angles = orbit.turned_by(some, torch.tensor([1.0, level, 0.0])).tolist()
+    assert angles == pytest.approx([0, 0.4, 0.3, math.pi], abs=1e-3)
+
+
 @pytest.fixture
 def own(model: TrainedModel, tmp_path: Path) -> Path:
     """A view of the model's own as a file."""
@@ -370,6 +413,16 @@ def test_transparent_pixels_do_not_count_unless_flattened(tmp_path: Path) -> Non
     assert both.counts[:9, 9:].all() and not both.counts[11:].any() and not both.counts[:, :7].any()
 
 
+def test_pixels_count_from_half_opaque_on_where_the_mask_shines_in_any_colour(tmp_path: Path) -> None:
+    pixels, mask = np.full((8, 8, 4), 90, np.uint8), np.zeros((8, 8, 3), np.uint8)
+    pixels[:, :4, 3], pixels[:, 4:, 3] = 127, 128
+    mask[:3, :, 0], mask[3:, :, 0] = 128, 127
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    counts = read_photo(tmp_path / "photo.png", 8, tmp_path / "mask.png").counts
+    assert counts[:3, 4:].all() and counts.sum() == 12
+
+
 def test_photos_stand_upright(tmp_path: Path) -> None:
     turned = Image.new("RGB", (20, 20), "black")
     turned.paste("white", (0, 0, 10, 20))
@@ -438,3 +491,31 @@ def test_similarity_is_of_what_counts() -> None:
     shifted = similarity(colour + np.float32(0.1), pixels, counts)
     assert shifted.psnr == pytest.approx(20, abs=1e-3)
     assert similarity(colour, pixels, ~counts).ssim < 0.9 and losses.WINDOW == 7
+
+
+@pytest.mark.parametrize(("side", "window"), [(4, 3), (5, 5), (6, 5), (8, 7)])
+def test_similarity_of_small_photos_has_the_largest_odd_window_that_fits(side: int, window: int) -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+    colour = random.random((side, side, 3), np.float32)
+    found = similarity(colour, pixels, np.ones((side, side), bool))
+    _, local = structural_similarity(
+        colour.astype(float), pixels / 255, win_size=window, channel_axis=2, data_range=1.0, full=True
+    )
+    assert found.ssim == pytest.approx(local.mean())
+
+
+def test_perceptual_distance_is_that_of_unit_vectors_where_the_photo_counts() -> None:
+    pixels, counts = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8), np.ones((4, 4), bool)
+    counts[1, 2] = False
+    photo = photo_of(pixels, counts)
+    distance = Perceptual(lambda images: [images + 2, 3 - images[..., ::2, ::2]], photo, 4, 0.5, CPU)
+    assert torch.equal(distance.rays, pixel_directions(4, 0.5, align_corners=False))
+    colour = torch.rand((2, 16, 3))
+    shown = np.where(counts[..., None], 2 * colour.reshape(2, 4, 4, 3).numpy() - 1, pixels / 127.5 - 1)
+    expected = np.zeros(2)
+    for features in (lambda images: images + 2, lambda images: 3 - images[..., ::2, ::2, :]):
+        ours, theirs = (features(images) for images in (shown, (pixels / 127.5 - 1)[None]))
+        ours, theirs = (maps / np.linalg.norm(maps, axis=-1, keepdims=True) for maps in (ours, theirs))
+        expected += ((ours - theirs) ** 2).sum(-1).mean((1, 2)) / 2
+    assert distance(colour).tolist() == pytest.approx(expected.tolist(), rel=1e-5)

@@ -77,6 +77,9 @@ def test_opacity_prior_pulls_what_looks_like_the_background_to_nothing(backgroun
     assert torch.allclose(gradient, 0.25 / (0.1 + opacity.detach()))
     unlike, last = (opacity_loss(rays(opacity, [other] * 4), way) for way in (background, "last"))
     assert unlike.item() == pytest.approx(last.item(), abs=1e-9) and unlike < loss
+    # a colour that is a tenth away is a deviation away
+    near, share = opacity_loss(rays(opacity, [abs(plain - 0.1)] * 4), background), math.exp(-0.5)
+    assert near.item() == pytest.approx(share * loss.item() + (1 - share) * last.item())
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.0, 1.0), st.sampled_from(["white", "none", "last"]))
@@ -111,8 +114,8 @@ def test_top_fraction_averages_over_the_best(values, fraction):
 
 
 def test_identity_loss_weighs_latent_and_pose():
-    judged = Judgement(torch.zeros(2), torch.zeros(2, 3), torch.ones(2, 2))
+    judged = Judgement(torch.zeros(2), torch.zeros(2, 3), torch.full((2, 2), 3.0))
     latent, pose = torch.full((2, 3), 2.0), torch.zeros(2, 2)
-    assert float(identity_loss(judged, latent, pose, 0.5, 3.0)) == pytest.approx(0.5 * 4 + 3.0 * 1)
+    assert float(identity_loss(judged, latent, pose, 0.5, 3.0)) == pytest.approx(0.5 * 4 + 3.0 * 9)
     assert float(identity_loss(judged, latent, pose, 0.0, 0.0)) == 0
     assert float(identity_loss(Judgement(torch.zeros(2), None, None), latent, pose, 1.0, 1.0)) == 0

@@ -332,13 +332,14 @@ def test_scale_of_losses_falls_when_they_overflow_but_not_below_one():
 def test_average_follows_the_authors_warm_up():
     average, current = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(average.weight, 0.0)
-    torch.nn.init.constant_(current.weight, 1.0)
     expected = 0.0
-    for n in range(1, 31):
+    for n in range(1, 101):
+        # from n = 80 on the young average is as slow as the old one; what moves on shows every decay
+        torch.nn.init.constant_(current.weight, float(n))
         decay = min(0.9, (1 + n) / (10 + n))
-        expected = decay * expected + (1 - decay)
+        expected = decay * expected + (1 - decay) * n
         update_ema(average, current, 0.9, n)
-    assert average.weight.item() == pytest.approx(expected, rel=1e-5)
+        assert average.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.fixture
