@@ -58,9 +58,12 @@ def crop(
     """Crop and resize images into packed arrays, one a resolution; bad images are rejected by name."""
     loaded = config.load(params)
     from pigan.data.crop import crop as run
+    from pigan.data.crop import told_reasons
 
     info = run(loaded, raw, out, workers or processors())
     typer.echo(f"kept {info['count']:,} of {info['found']:,} images, rejected {len(info['rejected']):,}")
+    for told in told_reasons(info["rejected"]):
+        typer.echo(f"  {told}")
     wrote(out)
 
 

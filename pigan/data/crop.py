@@ -1,7 +1,7 @@
 """Stage crop: raw images to the prepared arrays that training reads."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,14 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
         }
         write_json(temporary / "dataset.json", info)
     return info
+
+
+def told_reasons(rejected: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line for each kind of reason, commonest first: how many, and one of them."""
+    kinds: dict[str, list[str]] = {}
+    for one in rejected:
+        kinds.setdefault(one["reason"].partition(": ")[0], []).append(f"{one['file']!r}: {one['reason']}")
+    return [f"{len(told):,} such as {told[0]}" for told in sorted(kinds.values(), key=len, reverse=True)]
 
 
 def crop_jobs(

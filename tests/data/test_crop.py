@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pigan.config import Params
-from pigan.data.crop import crop
+from pigan.data.crop import crop, told_reasons
 from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
@@ -48,6 +48,10 @@ def test_folder_becomes_arrays_with_rejects_named(make_params: Any, images: Path
     assert info == json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert (info["found"], info["count"]) == (42, 40)
     assert [reject["file"] for reject in info["rejected"]] == ["cut.png", "tiny.png"]
+    assert [line.partition(": ")[0] for line in told_reasons(info["rejected"])] == [
+        "1 such as 'cut.png'",
+        "1 such as 'tiny.png'",
+    ]
     assert info["names"] == [f"sub/{number:02d}.png" for number in range(40)]
     assert len(info["split"]["held_out"]) == 4
     assert sorted(info["split"]["train"] + info["split"]["held_out"]) == list(range(40))
