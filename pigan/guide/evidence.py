@@ -102,7 +102,8 @@ def _looked_at(
         done = crop_one(job)
         if done.reason is None:
             kept[int(index)] = done
-        told = told or f"{names[index]}: {done.reason}"
+        else:
+            told = told or f"{names[index]}: {done.reason}"
     if not kept:
         raise PiganError(f"{source}: none of the images looked at can be used, {told}; see dataset.crop, or mend them")
     lost = len(picked) - len(kept)
