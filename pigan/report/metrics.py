@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pigan.report.collect import Collected
+from pigan.report.collect import Collected, Run
 
 EXTRACTOR_NAMES = {
     "efficientnet_lite0": "EfficientNet-Lite0",
@@ -45,7 +45,7 @@ GEOMETRY_PLOT = (
     "pose_error_generated",
 )
 UNITS = {
-    "depth_variance": "× 10⁻⁴",
+    "depth_variance": "× 10⁴",
     "inversion_psnr": "dB",
     "depth_rmse": "world units",
     "normal_error": "degrees",
@@ -274,6 +274,11 @@ def notes_of(protocol: Mapping[str, Any]) -> list[str]:
     """What the evaluation of a run noted."""
     notes = protocol.get("notes")
     return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def at_fewer(runs: Iterable[Run], key: str) -> bool:
+    """Whether the floor `key` of a metric is that of fewer images than the metric, which makes it larger."""
+    return any(note.startswith(f"{key} is that of") for run in runs for note in notes_of(run.protocol))
 
 
 def _reasons(collected: Collected) -> dict[str, str]:

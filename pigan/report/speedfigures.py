@@ -222,7 +222,16 @@ def _beside(axes: Axes, names: Sequence[str], points: Float[np.ndarray, "n 2"]) 
             textcoords="axes fraction",
             va="center",
             fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "alpha": 0.5, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": INK,
+                "lw": 0.6,
+                "alpha": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                # to where the label begins, not through it
+                "relpos": (0, 0.5),
+            },
         )
 
 
