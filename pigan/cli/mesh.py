@@ -86,7 +86,11 @@ def mesh(
     pitch: Annotated[
         float | None,
         typer.Option(
-            "--pitch", callback=finite, help="Of the colours' views, degrees from +y; the usual one by default."
+            "--pitch",
+            callback=finite,
+            min=0,
+            max=180,
+            help="Of the colours' views, degrees from +y; the usual one by default.",
         ),
     ] = None,
     device: OnDevice = Device.auto,
