@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ from pigan.errors import PiganError, UsageError
 from pigan.files import atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
 
+TOO_LARGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # in a folder that was filled by this
 DOWNLOADED = ".downloaded"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
@@ -193,7 +195,8 @@ def _copy(source: Path, names: Sequence[str], out: Path) -> None:
         except shutil.SpecialFileError as error:
             raise PiganError(f"{source / name}: no regular file; remove it") from error
         except OSError as error:
-            if error.filename != str(source / name):
+            # a full disk, too, is told with the name of what is read
+            if error.filename != str(source / name) or error.errno in TOO_LARGE:
                 raise
             raise PiganError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from None
 

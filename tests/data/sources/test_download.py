@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import shutil
 import sys
 import tarfile
 import types
@@ -195,6 +197,18 @@ def test_unreadable_file_is_named(make_params: Any, tmp_path: Path) -> None:
     with pytest.raises(
         PiganError, match=r"mine/a\.png: cannot be read \(No such file or directory\); mend or remove it"
     ):
+        download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+
+
+def test_a_full_disk_is_not_the_fault_of_a_file(
+    make_params: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    picture(tmp_path / "mine" / "a.png")
+    monkeypatch.setattr(shutil, "copyfile", fails)
+    with pytest.raises(PiganError, match=r"raw: the disk is full; free some space"):
         download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
 
 
