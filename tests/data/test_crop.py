@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pigan.config import Params
-from pigan.data.crop import crop, told_reasons
+from pigan.data.crop import crop, depth_outside, told_reasons
 from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
@@ -87,6 +87,9 @@ def test_cars_keep_cameras_and_depth(make_params: Any, tmp_path: Path) -> None:
     ]
     depth = np.load(tmp_path / "out" / "depth_32.npy")
     assert np.array_equal(depth[3], np.load(tmp_path / "raw" / "depth" / "00003.npy"), equal_nan=True)
+    assert depth_outside(tmp_path / "out", params.camera) is None
+    told = depth_outside(tmp_path / "out", params.camera.model_copy(update={"near": 3.0, "far": 4.0}))
+    assert told is not None and told.startswith("warning: 100% of the depth is not between camera.near and camera.far")
     cameras = np.load(tmp_path / "out" / "cameras.npz")
     assert {name: cameras[name].dtype for name in cameras} == dict.fromkeys(cameras, np.dtype(np.float32))
     np.testing.assert_allclose(cameras["fov"], params.camera.fov, rtol=1e-6)
