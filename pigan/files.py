@@ -129,6 +129,8 @@ def explained(path: Path) -> Iterator[None]:
         cut_short = error.errno is None and CUT_SHORT.fullmatch(str(error))
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
             raise PiganError(f"{path}: the disk is full; free some space and run the same command again") from error
+        if error.errno == errno.EFBIG:
+            raise PiganError(f"{path}: larger than files may be here (`ulimit -f`); name another place") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise PiganError(f"{path}: {NOT_ALLOWED}") from error
         if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG):

@@ -24,6 +24,7 @@ REFUSED = r"out\.bin: no permission to write here; choose another folder or chan
 ERRORS = [
     (errno.ENOSPC, FULL),
     (errno.EDQUOT, FULL),
+    (errno.EFBIG, r"out\.bin: larger than files may be here"),
     (errno.EACCES, REFUSED),
     (errno.EPERM, REFUSED),
     (errno.EROFS, REFUSED),

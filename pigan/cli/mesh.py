@@ -91,6 +91,8 @@ def mesh(
         typer.Option(
             "--pitch",
             callback=finite,
+            min=0,
+            max=180,
             help="Of the views that colours come from, degrees from straight above; by default training's middle.",
         ),
     ] = None,

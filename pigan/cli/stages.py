@@ -63,9 +63,14 @@ def crop(
     """Crop and resize images into packed arrays, one a resolution; bad images are rejected by name."""
     loaded = config.load(params)
     from pigan.data.crop import crop as run
+    from pigan.data.crop import depth_outside, told_reasons
 
     info = run(loaded, raw, out, workers or processors())
     typer.echo(f"kept {info['count']:,} of {info['found']:,} images, rejected {len(info['rejected']):,}")
+    for told in told_reasons(info["rejected"]):
+        typer.echo(f"  {told}")
+    if warning := depth_outside(out, loaded.camera):
+        typer.echo(warning)
     wrote(out)
 
 

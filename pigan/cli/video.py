@@ -82,7 +82,7 @@ def video(
     shown = codes_of_frames(codes, trained.average_code, morph, count)
     how = Film(
         resolution or max(own.generate.resolution, 128),
-        columns or math.ceil(math.sqrt(len(shown[0]))),
+        min(columns or math.ceil(math.sqrt(len(shown[0]))), len(shown[0])),
         depth,
         samples,
         None if background == "own" else background,

@@ -1,7 +1,7 @@
 """Stage crop: raw images to the prepared arrays that training reads."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pigan.dataset_sections import Dataset
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, read_json, sha256_file, write_json
 from pigan.progress import track
+from pigan.sections import Camera
 from pigan.shortage import advised
 
 # published selections are by these sizes of the crop, pixels
@@ -103,6 +104,30 @@ def crop(params: Params, raw: Path, out: Path, workers: int = 2) -> dict[str, An
         }
         write_json(temporary / "dataset.json", info)
     return info
+
+
+def told_reasons(rejected: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line for each kind of reason, commonest first: how many, and one of them."""
+    kinds: dict[str, list[str]] = {}
+    for one in rejected:
+        kinds.setdefault(one["reason"].partition(": ")[0], []).append(f"{one['file']!r}: {one['reason']}")
+    return [f"{len(told):,} such as {told[0]}" for told in sorted(kinds.values(), key=len, reverse=True)]
+
+
+def depth_outside(folder: Path, camera: Camera) -> str | None:
+    """A warning where most of the depth that was prepared is not between the near and far of the params."""
+    smallest = min(folder.glob("depth_*.npy"), key=lambda path: path.stat().st_size, default=None)
+    if smallest is None:
+        return None
+    depth = np.load(smallest, mmap_mode="r")
+    known = depth[np.isfinite(depth)]
+    outside = float(np.mean((known < camera.near) | (known > camera.far))) if len(known) else 0.0
+    if outside < 0.5:
+        return None
+    return (
+        f"warning: {outside:.0%} of the depth is not between camera.near and camera.far; check dataset.depth.unit,"
+        " dataset.world and camera (`pigan cameras` suggests them)"
+    )
 
 
 def crop_jobs(

@@ -17,6 +17,7 @@ from pigan.evaluation.extractors import Extractor, load_extractor
 from pigan.evaluation.features import depth_images, extract
 from pigan.evaluation.fidelity import Fidelity, fidelity
 from pigan.evaluation.frechet import frechet_distance, statistics
+from pigan.evaluation.intervals import bounded
 from pigan.evaluation.kid import kernel_distance
 from pigan.evaluation.measured import measured
 from pigan.evaluation.memorisation import closest, nearest
@@ -102,7 +103,7 @@ def evaluate(
         out,
         {
             **found.values,
-            "intervals": found.intervals,
+            "intervals": {key: bounded(interval, key) for key, interval in found.intervals.items()},
             "curve": curve,
             "seconds": round(time.monotonic() - began, 3),
             "protocol": protocol,

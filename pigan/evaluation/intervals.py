@@ -14,6 +14,14 @@ CONFIDENCE = 0.95
 # standard deviations of a normal distribution that hold 95 %
 DEVIATIONS = 1.959964
 
+# what is within 0..1, and what is not below 0: names of metrics, or how those of an extractor begin
+SHARES = ("precision", "recall", "memorisation", "visible_share", "hollow_share", "empty_rays", "depth_delta")
+NOT_NEGATIVE = (
+    *("fid", "inception_score", "reprojection_error", "depth_reprojection_error", "depth_consistency"),
+    *("depth_variance", "depth_rmse", "depth_abs_rel", "depth_zscore_mse", "depth_estimated_zscore_mse"),
+    *("normal_error", "pose_error"),
+)
+
 
 class Estimate(NamedTuple):
     """A mean over independent things (views, objects), and its interval of 95 %; None: there is but one thing."""
@@ -67,3 +75,22 @@ def mean_of(values: Float[np.ndarray, "n"]) -> Estimate | None:
         return Estimate(value, None)
     half = float(stdtrit(len(finite) - 1, (1 + CONFIDENCE) / 2) * finite.std(ddof=1) / math.sqrt(len(finite)))
     return Estimate(value, (value - half, value + half))
+
+
+def bounds_of(key: str) -> tuple[float, float]:
+    """The least and the largest value that a metric can have."""
+
+    def is_one_of(names: tuple[str, ...]) -> bool:
+        return any(f"{key}_".startswith(f"{name}_") for name in names)
+
+    return (0.0 if is_one_of(SHARES + NOT_NEGATIVE) else -math.inf), (1.0 if is_one_of(SHARES) else math.inf)
+
+
+def bounded(interval: Interval, key: str) -> Interval:
+    """The interval as far as the metric called `key` reaches.
+
+    >>> bounded((-0.2, 0.5), "depth_zscore_mse"), bounded((-0.2, 0.5), "kid_clip")
+    ((0.0, 0.5), (-0.2, 0.5))
+    """
+    low, high = bounds_of(key)
+    return max(low, interval[0]), min(high, interval[1])

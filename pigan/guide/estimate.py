@@ -177,10 +177,13 @@ def _bounds(
         near, far = close - ball, remote + ball
         notes += [seen, "assumed: the object fills that ball, so near and far bound it (there are no depth maps)"]
     else:
-        low, high = np.quantile(distances, [0.001, 0.999])
+        low, middle, high = np.quantile(distances, [0.001, 0.5, 0.999])
         reach = float(np.quantile(from_centre, 0.999)) * (1 + MARGIN)
         notes.append(f"{seen}; depth maps reach from {low:.3g} to {high:.3g}")
-        if reach < 2 * ball:
+        if not close - 2 * ball < middle < remote + 2 * ball:
+            near, far = close - ball, remote + ball
+            notes.append("warning: most of the depth is nowhere near that ball; check dataset.depth (unit, measure)")
+        elif reach < 2 * ball:
             # the far side of an object is in no depth map of the same view, but must lie before far
             near, far = close - reach, remote + reach
             notes.append(f"measured: all surfaces lie within {reach:.3g} of the centre, {MARGIN:.0%} of room included")

@@ -36,6 +36,8 @@ class Evidence:
     """z-depth, NaN where there is none."""
     world_applied: bool = False
     """Whether dataset.world of the params has been applied already, as prepared data has it."""
+    unusable: str | None = None
+    """How many of the sample cannot be used, and why the first cannot; None: all can."""
 
 
 def read_evidence(params: Params, source: Path) -> Evidence:
@@ -50,10 +52,10 @@ def read_evidence(params: Params, source: Path) -> Evidence:
         return _prepared(Prepared(source), params.dataset.world is not None)
     frames = read_posed(source, None)
     names = find_images(source) if frames is None else [frame.image for frame in frames]
-    shown, cropped = _looked_at(params, source, names, frames)
+    shown, cropped, unusable = _looked_at(params, source, names, frames)
     images = np.stack([one.images[SIDE] for one in cropped])
     if frames is None:
-        return Evidence(images)
+        return Evidence(images, unusable=unusable)
     none = np.full((SIDE, SIDE), np.nan, np.float32)
     return Evidence(
         images=images,
@@ -61,6 +63,7 @@ def read_evidence(params: Params, source: Path) -> Evidence:
         shown=np.array(shown),
         fov=np.array([one.fov for one in cropped], np.float64),
         depth=np.stack([one.depths.get(SIDE, none) for one in cropped]) if any(one.depths for one in cropped) else None,
+        unusable=unusable,
     )
 
 
@@ -83,8 +86,8 @@ def _prepared(data: Prepared, world_applied: bool) -> Evidence:
 
 def _looked_at(
     params: Params, source: Path, names: Sequence[str], frames: Sequence[Frame] | None
-) -> tuple[list[int], list[Cropped]]:
-    """The usable ones of a sample: their numbers, and what the crop makes of them.
+) -> tuple[list[int], list[Cropped], str | None]:
+    """The usable ones of a sample: their numbers, what the crop makes of them, and what is told of the others.
 
     Raises:
         PiganError: none can be used.
@@ -99,10 +102,13 @@ def _looked_at(
         done = crop_one(job)
         if done.reason is None:
             kept[int(index)] = done
-        told = told or f"{names[index]}: {done.reason}"
+        else:
+            told = told or f"{names[index]}: {done.reason}"
     if not kept:
         raise PiganError(f"{source}: none of the images looked at can be used, {told}; see dataset.crop, or mend them")
-    return list(kept), list(kept.values())
+    lost = len(picked) - len(kept)
+    unusable = f"{lost:,} of {len(picked):,} images looked at cannot be used, such as {told}" if lost else None
+    return list(kept), list(kept.values()), unusable
 
 
 def _sample(count: int) -> Int[np.ndarray, " m"]:

@@ -24,6 +24,8 @@ def guide(params: Params, source: Path, out: Path | None = None) -> str:
     """
     evidence = read_evidence(params, source)
     suggestion = suggest(evidence)
+    if evidence.unusable is not None:
+        suggestion = replace(suggestion, notes=(f"warning: {evidence.unusable}", *suggestion.notes))
     text = snippet(suggestion)
     if out is not None:
         with explained(out):

@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pigan.report.collect import Collected
+from pigan.report.collect import Collected, Run
 
 EXTRACTOR_NAMES = {
     "efficientnet_lite0": "EfficientNet-Lite0",
@@ -22,14 +22,6 @@ Side = Literal["lower", "higher", "neither"]
 SURFACE_METRICS = ("reprojection_error", "depth_reprojection_error", "depth_consistency", "depth_variance")
 # these say little without what the exact renderer of the data scores, which stands beside them
 ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
-
-# what is within 0..1, and what is not below 0: names of metrics, or how those of an extractor begin
-SHARES = ("precision", "recall", "memorisation", "visible_share", "hollow_share", "empty_rays", "depth_delta")
-NOT_NEGATIVE = (
-    *("fid", "inception_score", "reprojection_error", "depth_reprojection_error", "depth_consistency"),
-    *("depth_variance", "depth_rmse", "depth_abs_rel", "depth_zscore_mse", "depth_estimated_zscore_mse"),
-    *("normal_error", "pose_error"),
-)
 
 # a model whose share of empty rays is this much below that of the data shows surfaces where the data has none
 PAINTED_BACKGROUND = 0.1
@@ -109,15 +101,6 @@ class Metric:
 def paints_background(empty: float, real: float) -> bool:
     """Whether surfaces fill rays that are empty in the data, from both shares; not where one is unknown (NaN)."""
     return empty < real - PAINTED_BACKGROUND
-
-
-def bounds_of(key: str) -> tuple[float, float]:
-    """The least and the largest value that a metric can have."""
-
-    def is_one_of(names: tuple[str, ...]) -> bool:
-        return any(f"{key}_".startswith(f"{name}_") for name in names)
-
-    return (0.0 if is_one_of(SHARES + NOT_NEGATIVE) else -math.inf), (1.0 if is_one_of(SHARES) else math.inf)
 
 
 def image_metrics(extractor: str) -> list[Metric]:
@@ -279,6 +262,11 @@ def notes_of(protocol: Mapping[str, Any]) -> list[str]:
     """What the evaluation of a run noted."""
     notes = protocol.get("notes")
     return [str(note) for note in notes] if isinstance(notes, list) else []
+
+
+def at_fewer(runs: Iterable[Run], key: str) -> bool:
+    """Whether the floor `key` of a metric is that of fewer images than the metric, which makes it larger."""
+    return any(note.startswith(f"{key} is that of") for run in runs for note in notes_of(run.protocol))
 
 
 def _reasons(collected: Collected) -> dict[str, str]:

@@ -12,10 +12,10 @@ from pigan.report.metrics import (
     EXTRACTOR_NAMES,
     INVERSION,
     Metric,
+    at_fewer,
     further_metrics,
     headline_metrics,
     metrics_of,
-    notes_of,
     unmeasured,
 )
 from pigan.report.ranking import leaders
@@ -135,8 +135,7 @@ def context(collected: Collected, metric: Metric) -> str:
     text = f"{metric.context_label} {write_significant(sum(values) / len(values))}"
     if metric.group != "image":
         return text
-    fewer = any(note.startswith(f"{metric.context} is that of") for run in runs for note in notes_of(run.protocol))
-    return f"{text} at {'fewer images, which makes it larger' if fewer else 'equal counts'}"
+    return f"{text} at {'fewer images, which makes it larger' if at_fewer(runs, metric.context) else 'equal counts'}"
 
 
 def unmeasured_sentence(collected: Collected) -> str:

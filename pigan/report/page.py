@@ -106,6 +106,7 @@ def _render(
     drawn = {name: shown(group, folder) for name, group in plots.items()}
     valued = {key for key, column in made["metrics"].items() if column.notna().any()}
     pictures = media.pictures(params, folder / "figures")
+    floor = f"fid_real_{params.evaluate.extractor}"
     template = environment().get_template("report.html.jinja")
     return template.render(
         params=params,
@@ -120,7 +121,8 @@ def _render(
         main_seeds=len(collected.of_arm(params.report.main_arm)),
         pictured_seed=collected.main.seed,
         intervals=len(made["intervals"]) > 0,
-        floor=f"fid_real_{params.evaluate.extractor}" in valued,
+        floor=floor in valued,
+        floor_at_fewer=metrics.at_fewer(collected.runs, floor),
         headline_tables=metricsection.headline_tables(collected, ablation),
         beside=beside.beside(collected, ablation),
         published=sections.published(params),

@@ -176,7 +176,8 @@ def _scale(axes: Axes, values: "pd.Series[Any]") -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_ylim(bottom=min(0.0, 1.1 * float(values.min())))
+        # limits that are set on one side leave no room on the other
+        axes.set_ylim(min(0.0, 1.1 * float(values.min())), 1.1 * max(float(values.max()), 0.0) or None)
         axes.yaxis.set_major_locator(locator(5))
 
 

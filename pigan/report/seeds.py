@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pigan.evaluation.intervals import Interval, mean_of
+from pigan.evaluation.intervals import Interval, bounded, mean_of
 from pigan.report.collect import Collected
-from pigan.report.metrics import bounds_of
 
 
 class Over(NamedTuple):
@@ -44,9 +43,8 @@ def over(values: "pd.Series[Any]", key: str = "") -> Over:
     estimate = mean_of(known.to_numpy(dtype=float))
     if estimate is None:
         return Over(float("nan"), None, 0)
-    low, high = bounds_of(key)
     ends = estimate.interval
-    return Over(estimate.value, ends and (max(low, ends[0]), min(high, ends[1])), len(known))
+    return Over(estimate.value, ends and bounded(ends, key), len(known))
 
 
 def paired(values: "pd.Series[Any]", others: "pd.Series[Any]") -> Over:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from pigan.evaluation.intervals import bounds_of
 from pigan.report.collect import Collected
-from pigan.report.metrics import SURFACE_METRICS, bounds_of, further_metrics, metrics_of
+from pigan.report.metrics import SURFACE_METRICS, further_metrics, metrics_of
 from pigan.report.seeds import Over, over, paired, values_of
 
 RUN_COLUMNS = ["arm", "seed", "images_seen", "train_seconds", "generate_seconds", "evaluate_seconds"]

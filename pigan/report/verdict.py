@@ -6,7 +6,7 @@ import pandas as pd
 
 from pigan.report.collect import Collected
 from pigan.report.contrasts import against_main, contrast_cautions
-from pigan.report.metrics import EXTRACTOR_NAMES, Metric, metrics_of, paints_background, sentence_keys
+from pigan.report.metrics import EXTRACTOR_NAMES, Metric, at_fewer, metrics_of, paints_background, sentence_keys
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
 from pigan.report.seeds import several_seeds, values_of
@@ -147,11 +147,12 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
 
 
 def _floor(collected: Collected) -> str:
-    """What FID is between real images at the same count, as a sentence; empty when it was not measured."""
+    """What FID is between real images, as a sentence; empty when it was not measured."""
     key = f"fid_real_{collected.params.evaluate.extractor}"
-    values = [run.metrics.get(key, math.nan) for run in collected.of_arm(collected.params.report.main_arm)[:1]]
-    known = [value for value in values if not math.isnan(value)]
-    return f" Real images against other real ones have {write_significant(known[0])}." if known else ""
+    runs = collected.of_arm(collected.params.report.main_arm)[:1]
+    known = [value for run in runs if not math.isnan(value := run.metrics.get(key, math.nan))]
+    count = ", of which there are fewer," if at_fewer(runs, key) else ""
+    return f" Real images against other real ones{count} have {write_significant(known[0])}." if known else ""
 
 
 def _close_calls(collected: Collected, ablation: pd.DataFrame) -> list[str]:

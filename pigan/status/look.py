@@ -132,6 +132,8 @@ def _run(params: Params, wanted: _Wanted, place: Place, root: Path, there: bool,
                 status = replace(status, command=shlex.join(command(params, place, stage)))
         elif stage in params.curriculum.stages:
             status = _trains(status, pace_now, params.curriculum.stages[stage].steps)
+            # what comes after it was made of weights that are no more
+            other = True
         found.append(status)
     return found
 

@@ -14,7 +14,8 @@ WRONG: tuple[State, ...] = ("failed", "killed")
 class StageStatus:
     """One stage of one arm and seed, or (both None) one that all runs share.
 
-    `other_params`: it is done, but its params, or those of a stage before it, were others than params.yaml has now.
+    `other_params`: it is done, but its params, or those of a stage before it, were others than params.yaml has now;
+    or a training before it is not done.
     `step` of `steps` is logged; `seconds` of wall time are spent in all attempts; `silent` seconds have passed since
     the last sign of life. `says` is the last line of the log, `error` the one that ended it. `log` is
     where to read on and `command` how to go on (empty when it is done), as seen from the project's folder.

@@ -81,13 +81,15 @@ def plan(
     if layout == "views":
         yaws = yaw_sweep(camera, columns or 7)
         turned = codes.repeat_interleave(len(yaws), 0)
-        labels = [f"{name}_yaw{math.degrees(angle):.0f}" for name in names for angle in yaws]
+        # views of less than a degree apart are files of their own too
+        digits = 0 if len({round(math.degrees(angle)) for angle in yaws}) == len(yaws) else 3
+        labels = [f"{name}_yaw{math.degrees(angle):.{digits}f}" for name in names for angle in yaws]
         return Plan(turned, yaws * count, labels, len(yaws))
     if layout == "truncation":
         swept = torch.stack([truncate(codes, model.average_code, psi) for psi in PSIS], 1).flatten(0, 1)
         labels = [f"{name}_psi{psi:g}" for name in names for psi in PSIS]
         return Plan(swept, [front] * len(swept), labels, len(PSIS))
-    return Plan(codes, [front] * count, list(names), columns or math.ceil(math.sqrt(count)))
+    return Plan(codes, [front] * count, list(names), min(columns or math.ceil(math.sqrt(count)), count))
 
 
 def render_plan(model: TrainedModel, views: Plan, looks: Looks) -> tuple[Seen, Cameras]:

@@ -1,5 +1,6 @@
 """Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from pigan.config import Params
 from pigan.kernels.choose import choose_numerics, field_of
 from pigan.models.generator import Generator, ray_settings
-from pigan.rendering.cameras import fov_of_focal_length, look_along, look_at_origin
+from pigan.rendering.cameras import POLE, fov_of_focal_length, look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
 from pigan.rendering.volume import SOLID
@@ -61,7 +62,9 @@ def orbit_cameras(
     (3, tensor([1.5000, 1.5000, 1.5000]))
     """
     distance = torch.as_tensor(radius, dtype=yaw.dtype, device=yaw.device).expand_as(yaw)
-    cam2world = look_at_origin(yaw, pitch, 1.0)
+    # at the poles no direction of an image is up: from just beside them
+    beside = pitch.clamp(POLE, math.pi - POLE)
+    cam2world = look_at_origin(yaw, torch.where((pitch - beside).abs() <= 2 * POLE, beside, pitch), 1.0)
     cam2world[:, :3, 3] *= distance[:, None]
     return Cameras(cam2world, torch.as_tensor(fov, dtype=yaw.dtype, device=yaw.device).expand_as(yaw))
 

@@ -17,6 +17,7 @@ from pigan.cli.options import parse_seeds
 from pigan.errors import PiganError
 from pigan.rendering.rays import pixel_directions
 from pigan.synthesis.pictures import surface_normals
+from pigan.synthesis.stills import plan
 from pigan.synthesis.trained import TrainedModel, load_model
 
 
@@ -53,6 +54,16 @@ def test_a_grid_of_all_maps(model: Path, tmp_path: Path) -> None:
     # five objects in three columns, two gaps of two pixels
     assert size(tmp_path / "a" / "grid_colour.png") == (3 * 16 + 4, 2 * 16 + 2)
     assert size(tmp_path / "a" / "grid_depth16.png") == (48, 32)
+
+
+def test_a_grid_is_no_wider_than_its_objects(model: Path, tmp_path: Path) -> None:
+    render(model, tmp_path / "a", "--seeds", "0,1", "--columns", "100000", "--what", "colour")
+    assert size(tmp_path / "a" / "grid_colour.png") == (2 * 16 + 2, 16)
+
+
+def test_views_close_together_are_files_of_their_own(trained: TrainedModel) -> None:
+    views = plan(trained, trained.average_code[None], ["seed0"], "views", None, 500)
+    assert len(set(views.names)) == 500 and views.names[1] == "seed0_yaw90.720"
 
 
 def test_single_colours_are_those_of_the_library(model: Path, trained: TrainedModel, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pigan.config import Params
-from pigan.data.crop import crop
+from pigan.data.crop import crop, depth_outside, told_reasons
 from pigan.data.sources.download import download
 from pigan.errors import PiganError
 from pigan.files import sha256_file
@@ -48,6 +48,10 @@ def test_folder_becomes_arrays_with_rejects_named(make_params: Any, images: Path
     assert info == json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert (info["found"], info["count"]) == (42, 40)
     assert [reject["file"] for reject in info["rejected"]] == ["cut.png", "tiny.png"]
+    assert [line.partition(": ")[0] for line in told_reasons(info["rejected"])] == [
+        "1 such as 'cut.png'",
+        "1 such as 'tiny.png'",
+    ]
     assert info["names"] == [f"sub/{number:02d}.png" for number in range(40)]
     assert len(info["split"]["held_out"]) == 4
     assert sorted(info["split"]["train"] + info["split"]["held_out"]) == list(range(40))
@@ -83,6 +87,9 @@ def test_cars_keep_cameras_and_depth(make_params: Any, tmp_path: Path) -> None:
     ]
     depth = np.load(tmp_path / "out" / "depth_32.npy")
     assert np.array_equal(depth[3], np.load(tmp_path / "raw" / "depth" / "00003.npy"), equal_nan=True)
+    assert depth_outside(tmp_path / "out", params.camera) is None
+    told = depth_outside(tmp_path / "out", params.camera.model_copy(update={"near": 3.0, "far": 4.0}))
+    assert told is not None and told.startswith("warning: 100% of the depth is not between camera.near and camera.far")
     cameras = np.load(tmp_path / "out" / "cameras.npz")
     assert {name: cameras[name].dtype for name in cameras} == dict.fromkeys(cameras, np.dtype(np.float32))
     np.testing.assert_allclose(cameras["fov"], params.camera.fov, rtol=1e-6)

@@ -88,6 +88,10 @@ def test_bounds_with_depth_hold_the_far_side_too() -> None:
     scaled[:, :3, 3] *= 50
     again = suggest(scaled, np.full(64, fov), depth * 50, np.arange(64))
     assert (again.camera.near, again.camera.far) == (found.camera.near, found.camera.far)
+    # millimetres that are taken for metres say nothing about bounds
+    wrong = suggest(matrix, np.full(64, fov), depth * 1000, np.arange(64))
+    assert any("check dataset.depth (unit, measure)" in note for note in wrong.notes)
+    assert (wrong.camera.near, wrong.camera.far) == (suggest(matrix, np.full(64, fov)).camera.near, 1.26)
 
 
 def test_ball_in_view_touches_the_edge_of_the_frame() -> None:

@@ -197,6 +197,15 @@ def test_no_folder_no_image_and_broken_images_are_told(tiny_params: Params, tmp_
         guide(tiny_params, broken)
 
 
+def test_images_that_cannot_be_used_are_told(tiny_params: Params, tmp_path: Path) -> None:
+    for name in "abc":
+        Image.new("RGB", (64, 64), (200, 30, 30)).save(tmp_path / f"{name}.png")
+    assert "cannot be used" not in guide(tiny_params, tmp_path)
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    told = "# warning: 1 of 4 images looked at cannot be used, such as d.png: cannot be read: "
+    assert guide(tiny_params, tmp_path).startswith(told)
+
+
 def test_folder_for_the_picture_keeps_what_is_in_it(tiny_params: Params, tmp_path: Path) -> None:
     own = tmp_path / "look" / "notes.txt"
     own.parent.mkdir()

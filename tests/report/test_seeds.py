@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pigan.config import Params
+from pigan.evaluation.intervals import bounds_of
 from pigan.report.collect import Collected, collect
-from pigan.report.metrics import bounds_of
 from pigan.report.seeds import count_text, counts, difference, over, paired, seeds_text, several_seeds
 from pigan.report.tables import ablation_table
 

@@ -87,6 +87,9 @@ def test_overlapping_intervals_are_called_out(demo: Params, run_tree: Tree) -> N
     )
     assert "FID was measured on 512 generated images." in " ".join(notes)
     assert "Real images against other real ones have 12.3." in " ".join(notes)
+    collected.main.protocol["notes"] = [f"fid_real_{FID[4:]} is that of 30 images, not 512: there are no more"]
+    told = " ".join(cautions(collected, ablation_table(collected)))
+    assert "Real images against other real ones, of which there are fewer, have 12.3." in told
 
 
 def test_headline_names_only_what_has_a_value(demo: Params, run_tree: Tree) -> None:

@@ -74,6 +74,13 @@ def test_what_was_made_with_other_params_is_told(tree, find, changes, others):
     assert find("evaluate").state == "done"
 
 
+def test_what_comes_after_a_training_that_waits_is_of_other_weights(tree, find):
+    tree.all_done("baseline", 0)
+    (tree.run("baseline", 0) / "r16" / "checkpoint.safetensors").unlink()
+    assert find("r16").state == "waiting"
+    assert [find(stage).other_params for stage in ("r8", "generate", "evaluate")] == [False, True, True]
+
+
 def test_living_process_runs_with_pace_and_time_left(tree, find):
     tree.done("baseline", 0, "init")
     tree.training("baseline", 0, "r8", 40, ago=HOUR)

@@ -411,6 +411,9 @@ def test_transparent_pixels_do_not_count_unless_flattened(tmp_path: Path) -> Non
     mask.save(tmp_path / "mask.png")
     both = read_photo(tmp_path / "cut.png", SIDE, tmp_path / "mask.png")
     assert both.counts[:9, 9:].all() and not both.counts[11:].any() and not both.counts[:, :7].any()
+    Image.new("L", (24, 32)).save(tmp_path / "other.png")
+    with pytest.raises(PiganError, match=r"other\.png: 24 x 32 pixels do not fit the 48 x 32 of cut\.png; give a mask"):
+        read_photo(tmp_path / "cut.png", SIDE, tmp_path / "other.png")
 
 
 def test_pixels_count_from_half_opaque_on_where_the_mask_shines_in_any_colour(tmp_path: Path) -> None:

@@ -25,6 +25,12 @@ def test_sees_what_the_evaluation_images_show(generator: Generator, tiny_params:
     np.testing.assert_allclose(seen.depth.numpy(), views.depth, atol=1e-5)
 
 
+@pytest.mark.parametrize(("pole", "beside"), [(0.0, 0.001), (math.pi, math.pi - 0.001)])
+def test_from_straight_above_or_below_is_as_from_beside_it(pole: float, beside: float) -> None:
+    cameras = orbit_cameras(torch.tensor([1.2, 1.2]), torch.tensor([pole, beside]), 0.2, 1.5)
+    torch.testing.assert_close(cameras.cam2world[0], cameras.cam2world[1], atol=0.002, rtol=0)
+
+
 def test_tiles_change_nothing(
     generator: Generator, tiny_params: config.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:

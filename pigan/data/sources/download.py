@@ -2,11 +2,13 @@
 
 import contextlib
 import datetime
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 
 from pigan.config import Params
 from pigan.data.posed.frames import TRANSFORMS
@@ -20,6 +22,7 @@ from pigan.errors import PiganError, UsageError
 from pigan.files import atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
 
+TOO_LARGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # in a folder that was filled by this
 DOWNLOADED = ".downloaded"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
@@ -149,12 +152,24 @@ def _take(place: Path, kind: Kind, out: Path) -> None:
     archives = [name for name in names if is_archive(place / name)]
     wanted = [name for name in names if _belongs(PurePosixPath(name), kind)]
     _copy(place, wanted, out)
+    _tell_others(place, set(names) - {*wanted, *archives})
     if any(_is_image(name) for name in wanted):
         if archives:
             tell(f"{place}: holds images, so its archives are left aside ({', '.join(archives)})")
         return
     for name in archives:
         unpack(place / name, (out / name).parent, lambda name: _belongs(name, kind))
+
+
+def _tell_others(place: Path, names: Collection[str]) -> None:
+    """Tell of what in the folder `place` is not taken: the files `names`, and links to folders."""
+    if names:
+        kinds = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in names)
+        told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+        tell(f"{place}: left aside what is no file of this kind of data ({told})")
+    for path in sorted(place.rglob("*")):
+        if path.is_symlink() and path.is_dir() and _is_shown(path.relative_to(place)):
+            tell(f"{path}: a link to a folder, which is not followed")
 
 
 @contextlib.contextmanager
@@ -177,8 +192,11 @@ def _copy(source: Path, names: Sequence[str], out: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(source / name, target)
+        except shutil.SpecialFileError as error:
+            raise PiganError(f"{source / name}: no regular file; remove it") from error
         except OSError as error:
-            if error.filename != str(source / name):
+            # a full disk, too, is told with the name of what is read
+            if error.filename != str(source / name) or error.errno in TOO_LARGE:
                 raise
             raise PiganError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from None
 
@@ -194,14 +212,19 @@ def _files(folder: Path) -> list[str]:
 
 
 def _images(folder: Path) -> list[str]:
-    return [name for name in _files(folder) if _is_image(name)]
+    names = [name for name in _files(folder) if _is_image(name)]
+    for name in names:
+        # such names fit into no JSON and no page
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise PiganError(f"{name!r}: its name is no UTF-8; rename the file")
+    return names
 
 
 def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _is_shown(path: PurePosixPath) -> bool:
+def _is_shown(path: PurePath) -> bool:
     # macOS puts its own files into archives
     return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 

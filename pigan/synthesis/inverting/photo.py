@@ -50,15 +50,22 @@ def read_photo(path: Path, side: int, mask: Path | None = None, background: Rgb 
     transparent pixels show that and count.
 
     Raises:
-        PiganError: a file is no image, too small, or no pixel counts.
+        PiganError: a file is no image or too small, the mask has other proportions, or no pixel counts.
     """
     # what is seen on black and on white tells how opaque each pixel is, in whatever way the file says so
-    on_black, on_white = (_square(path, side, colour).astype(np.int16) for colour in (BLACK, WHITE))
+    image = _open(path, background or WHITE)
+    on_black, on_white = (_square(_open(path, colour), side).astype(np.int16) for colour in (BLACK, WHITE))
     opaque = (255 - (on_white - on_black).max(-1)) >= HALF
-    pixels = _square(path, side, background or WHITE)
+    pixels = _square(image, side)
     counts = np.ones((side, side), bool) if background is not None else opaque
     if mask is not None:
-        counts = counts & (_square(mask, side, BLACK).max(-1) >= HALF)
+        cover = _open(mask, BLACK)
+        # a smaller one fits too, but for roundings, and so does one of the middle square
+        uneven = abs(cover.width * image.height - cover.height * image.width) > max(*image.size, *cover.size)
+        if uneven and cover.width != cover.height:
+            told = f"{cover.width} x {cover.height} pixels do not fit the {image.width} x {image.height} of {path.name}"
+            raise PiganError(f"{mask}: {told}; give a mask as large as the photo")
+        counts = counts & (_square(cover, side).max(-1) >= HALF)
     if not counts.any():
         where = f"{path}: transparent all over" if mask is None else f"{mask}: no pixel of {path.name} is left"
         raise PiganError(f"{where}; bright pixels of a mask, and opaque ones of a photo, are those that count")
@@ -75,8 +82,7 @@ def target_of(photo: Photo, side: int, fov: float, device: torch.device) -> Targ
     return Target(colours[0].flatten(1).mT[kept].to(device), rays[kept].to(device))
 
 
-def _square(path: Path, side: int, background: Rgb) -> UInt8[np.ndarray, "side side 3"]:
-    settings = CropSettings("center", None, None, "lanczos", SMALLEST, background, (side,))
+def _open(path: Path, background: Rgb) -> Image.Image:
     try:
         image = read_image(path, background, upright=True)
     except FileNotFoundError:
@@ -90,5 +96,10 @@ def _square(path: Path, side: int, background: Rgb) -> UInt8[np.ndarray, "side s
         raise PiganError(f"{path}: {image.width} x {image.height} pixels are too few; give at least {SMALLEST} a side")
     if image.mode != "RGB":
         image = Image.merge("RGB", [image.convert("L")] * 3)
+    return image
+
+
+def _square(image: Image.Image, side: int) -> UInt8[np.ndarray, "side side 3"]:
+    settings = CropSettings("center", None, None, "lanczos", SMALLEST, WHITE, (side,))
     # Pillow's own memory cannot be written to
     return resize_view(image, find_view(image.size, None, settings), settings)[side].copy()

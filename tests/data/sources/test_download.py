@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import shutil
 import sys
 import tarfile
 import types
@@ -195,3 +198,40 @@ def test_unreadable_file_is_named(make_params: Any, tmp_path: Path) -> None:
         PiganError, match=r"mine/a\.png: cannot be read \(No such file or directory\); mend or remove it"
     ):
         download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+
+
+def test_a_full_disk_is_not_the_fault_of_a_file(
+    make_params: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    picture(tmp_path / "mine" / "a.png")
+    monkeypatch.setattr(shutil, "copyfile", fails)
+    with pytest.raises(PiganError, match=r"raw: the disk is full; free some space"):
+        download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+
+
+def test_what_is_no_file_is_named(make_params: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    os.mkfifo(tmp_path / "mine" / "a.png")
+    with pytest.raises(PiganError, match=r"mine/a\.png: no regular file; remove it"):
+        download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+
+
+def test_name_that_is_no_text_is_refused(make_params: Any, tmp_path: Path) -> None:
+    picture(tmp_path / "mine" / os.fsdecode(b"caf\xe9.png"))
+    with pytest.raises(PiganError, match=r"^'caf.udce9\.png': its name is no UTF-8; rename the file"):
+        download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+
+
+def test_what_is_left_aside_is_told(make_params: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(tmp_path / "mine" / "a.png")
+    for name in ("b.heic", "c.HEIC", "notes"):
+        (tmp_path / "mine" / name).touch()
+    (tmp_path / "mine" / "more").symlink_to(tmp_path)
+    download(make_params(kind="folder", source=str(tmp_path / "mine"), cars=None), tmp_path / "raw")
+    assert tree(tmp_path / "raw") == ["a.png"]
+    told = capsys.readouterr().err
+    assert "mine: left aside what is no file of this kind of data (2 .heic, 1 without suffix)" in told
+    assert "mine/more: a link to a folder, which is not followed" in told
