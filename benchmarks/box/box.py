@@ -119,6 +119,7 @@ class Box:
         # what fails when it is measured would fail when it trains
         if wrong or (crashed and not measured.issuperset(cases)):
             self._train_by(SAFE)
+        self._tell()
         return not any(row["path"].startswith(SAFE) for row in wrong)
 
     def _train_by(self, kernel: Kernel) -> None:
@@ -260,13 +261,16 @@ class Box:
         code = places.run_commands(place or self.place, commands, self.log, end, stop_training_at, self._watch)
         seconds = time.time() - began
         self.result.setdefault("seconds", {})[name] = round(seconds, 1)
-        # a box may be cut before it gathers everything
-        write_json(self.out / gather.RESULT, {**self.result, "failed": self.failed})
         print(f"{name}: exit {code} after {seconds:.0f} s", flush=True)
         if code not in fine:
             self.failed.append(f"{name}: exit {code}")
             print("\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]), flush=True)
+        self._tell()
         return code in fine
+
+    def _tell(self) -> None:
+        """Writes what is known so far: a box may be cut before it gathers everything."""
+        write_json(self.out / gather.RESULT, {**self.result, "failed": self.failed})
 
 
 def table(result: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ def launch_of(hidden: int, dtype: torch.dtype, capability: tuple[int, int]) -> L
     warps = 8 if hidden == 256 else 4
     if dtype == torch.float32:
         return Launch(32, warps, 1, 1, 1)
-    return Launch(128, warps, 3, 2, 3) if capability[0] in (9, 10) else Launch(128, warps, 2, 1, 2)
+    return Launch(128, warps, 3, 3, 3) if capability[0] in (9, 10) else Launch(128, warps, 2, 1, 2)
 
 
 def unusable(hidden: int, device: torch.device) -> str | None:
@@ -224,8 +224,8 @@ def _gradients(
                 matrices,
                 width,
                 launch.points,
-                launch.arguments,
                 num_warps=launch.warps,
+                num_stages=launch.arguments,
                 enable_fp_fusion=True,
             )
             some_weights = points.new_empty((parts, images, matrices, width, width))
