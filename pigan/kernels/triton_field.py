@@ -21,9 +21,10 @@ WIDTHS = (32, 64, 128, 256)
 GROUP_POINTS = 1 << 19
 # Programs that the gradients of weights are summed in: some for each processor of a large GPU.
 PROGRAMS = 1024
+# by which a matrix that is beyond all use would be made too small for fp16
+MOST_GROWTH = 256.0
 
-
-# The arguments of all sines: 16-bit fractions of a turn, or radians where operands are float32.
+# The arguments of all sines: within four turns in 16 bits, or radians where operands are float32.
 Turns = Int16[Tensor, "kept batch padded hidden"] | Float[Tensor, "kept batch padded hidden"]
 
 
@@ -124,8 +125,18 @@ class _SineField(torch.autograd.Function):
         outputs = torch.cat((colour, density[..., None]), -1).float()
         # A power of two that brings the largest to 1..2 keeps fp16 from losing the small ones, whatever the loss.
         scale = 1 / _power_below(outputs.abs().amax().clamp(min=torch.finfo(torch.float32).tiny))
-        hidden, biases, sums = _gradients(outputs.mul_(scale), *ctx.saved_tensors)
+        points, directions, operands, density_weight, colour_weight, turns = ctx.saved_tensors
+        # Likewise powers of two that a matrix makes gradients larger by, or deep networks would leave fp16's range.
+        growth = _growth(operands)
+        operands = operands / growth[:, None, None].to(operands.dtype)
+        hidden, biases, sums = _gradients(
+            outputs.mul_(scale), points, directions, operands, density_weight / growth[-1], colour_weight, turns
+        )
+        # of the matrices behind each one, and of all
+        behind = torch.cat((growth.flip(0).cumprod(0).flip(0), torch.ones_like(growth[:1])))
+        hidden, biases = hidden.mul_(behind[1:, None, None]), biases.mul_(behind[1:, None])
         of_colour, view, of_density, first, first_bias = sums.div_(scale).split((3, 3, 1, 3, 1), 1)
+        first, first_bias = first * behind[0], first_bias * behind[0]
         biases = torch.cat((first_bias, biases.div_(scale)), 1)
         of_points = (first, view, hidden.div_(scale), biases)
         return None, None, *of_points, of_density.sum((0, 1)), of_colour.sum(0), None
@@ -252,7 +263,13 @@ def _gradients(
     return torch.cat(weights), torch.cat(biases), torch.cat(sums)
 
 
-def _power_below(number: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def _growth(hidden: Float[Tensor, "batch matrix hidden hidden"]) -> Float[Tensor, "matrix"]:
+    """By what the transposed matrices multiply the length of a vector of any direction, as powers of two from 1 on."""
+    lengths = torch.linalg.vector_norm(hidden, dim=(2, 3), dtype=torch.float32).amax(0)
+    return _power_below((lengths / hidden.shape[-1] ** 0.5).clamp(1, MOST_GROWTH))
+
+
+def _power_below(number: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """The largest power of two that is not above a positive float32: its exponent alone.
 
     exp2 would be compiled for the GPU when it is first called.
