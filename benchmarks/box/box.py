@@ -29,7 +29,7 @@ LEAVING = 10.0
 # for evaluation, where no box before has measured it
 RESERVE_MINUTES = 3.5
 # of a box, that measuring speed may take
-BENCH_SHARE = 0.3
+BENCH_SHARE = 0.4
 CHECK_CASES = ("field", "render", "step_64")
 # compiled code would take the time of all others to compile
 CHECK_PATHS = ("folded fp32", "folded fp16", "triton fp16", "triton bf16")

@@ -59,6 +59,9 @@ class Case:
 
 def measure(case: Case, device: torch.device, machine: Machine, quick: bool, progress: Progress) -> list[Row]:
     """A row a path; each side is built and called once for its memory, then all are timed in turn."""
+    if device.type == "cuda":
+        # what the case before has freed: in pieces of its sizes it might leave too little for this one's
+        torch.cuda.empty_cache()
     everyone = (case.reference, *case.sides)
     peaks, runs = [], []
     for side in everyone:
