@@ -19,8 +19,8 @@ from pigan.kernels.folded import Head
 WIDTHS = (32, 64, 128, 256)
 # Points whose gradients are in memory at a time, at 2 bytes a unit: images of a group, at least one.
 GROUP_POINTS = 1 << 19
-# Programs that the gradients of weights are summed in: some for each processor of a large GPU.
-PROGRAMS = 1024
+# Programs that the gradients of weights are summed in, at most, and processors that take them (of an H100 or H200).
+PROGRAMS, PROCESSORS = 1024, 132
 # by which a matrix that is beyond all use would be made too small for fp16
 MOST_GROWTH = 256.0
 
@@ -209,7 +209,7 @@ def _gradients(
     launch = _launch(hidden)
     blocks = padded // launch.points
     group = min(batch, max(1, GROUP_POINTS // padded))
-    parts = max(1, min(PROGRAMS // (2 * matrices * group), blocks))
+    parts = min(_parts(2 * matrices * group), blocks)
     part_size = _round_up(-(-padded // parts), launch.points)
     parts = -(-padded // part_size)
     arguments = hidden.new_empty((matrices, group, padded, width))
@@ -261,6 +261,17 @@ def _gradients(
             biases.append(some_biases.sum(0))
             sums.append(some_sums.sum(1))
     return torch.cat(weights), torch.cat(biases), torch.cat(sums)
+
+
+def _parts(programs: int) -> int:
+    """How many times so many programs leave fewest processors without work in the last round.
+
+    >>> _parts(160), 4 * 160 / 132, 6 * 160 / 132
+    (4, 4.848484848484849, 7.2727272727272725)
+    """
+    most = max(1, PROGRAMS // programs)
+    rounds = {parts: -(-parts * programs // PROCESSORS) for parts in range((most + 1) // 2, most + 1)}
+    return max(rounds, key=lambda parts: parts / rounds[parts])
 
 
 def _growth(hidden: Float[Tensor, "batch matrix hidden hidden"]) -> Float[Tensor, "matrix"]:
