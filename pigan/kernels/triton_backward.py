@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from pigan.kernels.triton_forward import column
-from pigan.kernels.triton_turns import cosine, decode, pack, product, sine, unpack
+from pigan.kernels.triton_turns import cosine, decode, pack, product, product_of_halves, sine, unpack
 
 # rows of the sums over the points of a block that `arguments_kernel` writes
 COLOUR_ROWS = tl.constexpr(0)
@@ -106,8 +106,6 @@ def arguments_kernel(
     row, columns = tl.arange(0, BLOCK), tl.arange(0, HALF)
     inside = begin + row < count
     tile = row[:, None] * WIDTH + columns[None, :]
-    # the other way round than in the field: the transposed matrix
-    square = columns[:, None] + columns[None, :] * WIDTH
     points += (image * count + begin) * 3
     directions += (image * count + begin) * 3
     outputs += (image * count + begin) * 4
@@ -134,9 +132,9 @@ def arguments_kernel(
         start = half * HALF
         # on its way while the product is computed
         turn = tl.load(turns + matrix * layer_size + start + tile)
-        weight = hidden + matrix * WIDTH * WIDTH + start * WIDTH + square
-        gradient = product(unpack(low, OPERAND), tl.load(weight), tl.zeros((BLOCK, HALF), tl.float32))
-        gradient = product(unpack(high, OPERAND), tl.load(weight + HALF), gradient)
+        # the other way round than in the field: the transposed matrix
+        weight = hidden + matrix * WIDTH * WIDTH + start * WIDTH
+        gradient = product_of_halves(low, high, weight, columns, OPERAND, 1, WIDTH)
         if matrix == MATRICES - 1:
             output = column(outputs + 3, row, inside, 4)[:, None]
             gradient += output * tl.load(density_weight + start + columns)[None, :]

@@ -118,3 +118,21 @@ def product(a, b, total):
         return tl.dot(a.to(tl.float32), b.to(tl.float32), total)
     else:
         return tl.dot(a, b, total, input_precision="ieee")
+
+
+@triton.jit
+@no_type_check
+def product_of_halves(low, high, matrix, columns, OPERAND: tl.constexpr, ROW: tl.constexpr, COLUMN: tl.constexpr):
+    """Two packed halves side by side, times the rows of a matrix `ROW` numbers apart and half of its columns.
+
+    As one product of 16-bit operands, for which registers stay where they are: the second of two would wait.
+    """
+    HALF: tl.constexpr = columns.shape[0]
+    total = tl.zeros((low.shape[0], HALF), tl.float32)
+    if OPERAND == tl.float32:
+        tile = matrix + columns[:, None] * ROW + columns[None, :] * COLUMN
+        return product(high, tl.load(tile + HALF * ROW), product(low, tl.load(tile), total))
+    else:
+        both = tl.join(unpack(low, OPERAND), unpack(high, OPERAND)).permute(0, 2, 1).reshape(low.shape[0], 2 * HALF)
+        rows = tl.arange(0, 2 * HALF)[:, None] * ROW
+        return product(both, tl.load(matrix + rows + columns[None, :] * COLUMN), total)
