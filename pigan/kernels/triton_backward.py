@@ -89,6 +89,7 @@ def arguments_kernel(
     MATRICES: tl.constexpr,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    WHOLE: tl.constexpr,
 ):
     """Gradients of the arguments of all sines but the first layer's, from those of the outputs (r, g, b, density).
 
@@ -134,7 +135,7 @@ def arguments_kernel(
         turn = tl.load(turns + matrix * layer_size + start + tile)
         # the other way round than in the field: the transposed matrix
         weight = hidden + matrix * WIDTH * WIDTH + start * WIDTH
-        gradient = product_of_halves(low, high, weight, columns, OPERAND, 1, WIDTH)
+        gradient = product_of_halves(low, high, weight, columns, OPERAND, WHOLE, 1, WIDTH)
         if matrix == MATRICES - 1:
             output = column(outputs + 3, row, inside, 4)[:, None]
             gradient += output * tl.load(density_weight + start + columns)[None, :]

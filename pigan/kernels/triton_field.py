@@ -38,14 +38,17 @@ class Launch(NamedTuple):
     """Stages of each loop's loads: as many blocks of weights as shared memory holds."""
     arguments: int
     weights: int
+    whole: bool
+    """Both halves of a layer go through a matrix in one product."""
 
 
 def launch_of(hidden: int, dtype: torch.dtype, capability: tuple[int, int]) -> Launch:
     """What suits GPUs of 227 KB shared memory (compute capability 9 and 10), and those of 99 KB."""
     warps = 8 if hidden == 256 else 4
     if dtype == torch.float32:
-        return Launch(32, warps, 1, 1, 1)
-    return Launch(128, warps, 3, 3, 3) if capability[0] in (9, 10) else Launch(128, warps, 2, 1, 2)
+        return Launch(32, warps, 1, 1, 1, whole=False)
+    large = capability[0] in (9, 10)
+    return Launch(128, warps, 3, 3, 3, whole=True) if large else Launch(128, warps, 2, 1, 2, whole=False)
 
 
 def unusable(hidden: int, device: torch.device) -> str | None:
@@ -181,6 +184,7 @@ def _field(
             width,
             launch.points,
             launch.field,
+            launch.whole,
             keep,
             num_warps=launch.warps,
             enable_fp_fusion=True,
@@ -235,6 +239,7 @@ def _gradients(
                 matrices,
                 width,
                 launch.points,
+                launch.whole,
                 num_warps=launch.warps,
                 num_stages=launch.arguments,
                 enable_fp_fusion=True,

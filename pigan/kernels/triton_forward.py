@@ -80,6 +80,7 @@ def field_kernel(
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
+    WHOLE: tl.constexpr,
     KEEP: tl.constexpr,
 ):
     """Colour before the sigmoid and density, heads' biases left out; `KEEP` writes all arguments to `turns`.
@@ -115,7 +116,7 @@ def field_kernel(
         if step == 2 * MATRICES - 2:
             tl.store(density + row, head(low, high, density_weight, columns, OPERAND), mask=inside)
         weight = hidden + matrix * WIDTH * WIDTH + start
-        angle = product_of_halves(low, high, weight, columns, OPERAND, WIDTH, 1)
+        angle = product_of_halves(low, high, weight, columns, OPERAND, WHOLE, WIDTH, 1)
         angle += tl.load(biases + (matrix + 1) * WIDTH + start + columns)[None, :]
         if matrix == MATRICES - 1:
             angle += linear(directions, row, inside, view + start, columns, WIDTH)

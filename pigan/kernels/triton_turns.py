@@ -122,17 +122,21 @@ def product(a, b, total):
 
 @triton.jit
 @no_type_check
-def product_of_halves(low, high, matrix, columns, OPERAND: tl.constexpr, ROW: tl.constexpr, COLUMN: tl.constexpr):
+def product_of_halves(
+    low, high, matrix, columns, OPERAND: tl.constexpr, WHOLE: tl.constexpr, ROW: tl.constexpr, COLUMN: tl.constexpr
+):
     """Two packed halves side by side, times the rows of a matrix `ROW` numbers apart and half of its columns.
 
-    As one product of 16-bit operands, for which registers stay where they are: the second of two would wait.
+    `WHOLE`: in one product, for which registers stay where they are, since the second of two waits for the first; but
+    for 16-bit operands only, and where twice the shared memory is.
     """
     HALF: tl.constexpr = columns.shape[0]
     total = tl.zeros((low.shape[0], HALF), tl.float32)
-    if OPERAND == tl.float32:
-        tile = matrix + columns[:, None] * ROW + columns[None, :] * COLUMN
-        return product(high, tl.load(tile + HALF * ROW), product(low, tl.load(tile), total))
-    else:
+    if WHOLE:
         both = tl.join(unpack(low, OPERAND), unpack(high, OPERAND)).permute(0, 2, 1).reshape(low.shape[0], 2 * HALF)
         rows = tl.arange(0, 2 * HALF)[:, None] * ROW
         return product(both, tl.load(matrix + rows + columns[None, :] * COLUMN), total)
+    else:
+        tile = matrix + columns[:, None] * ROW + columns[None, :] * COLUMN
+        total = product(unpack(low, OPERAND), tl.load(tile), total)
+        return product(unpack(high, OPERAND), tl.load(tile + HALF * ROW), total)

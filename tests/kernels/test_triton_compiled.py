@@ -16,7 +16,7 @@ from pigan.kernels.triton_backward import arguments_kernel, weights_kernel  # no
 from pigan.kernels.triton_forward import field_kernel  # noqa: E402
 
 HOPPER = 90
-SHARED_MEMORY = 227 * 1024
+SHARED_MEMORY, SMALL_SHARED_MEMORY = 227 * 1024, 99 * 1024
 MATRICES, WIDTH = 8, 256
 LAUNCH = launch_of(WIDTH, torch.float16, (9, 0))
 
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 
-def compile_for_hopper(kernel, sizes, warps=LAUNCH.warps, operand="fp16", **options):
+def compile_for(kernel, sizes, warps=LAUNCH.warps, operand="fp16", capability=HOPPER, **options):
     """As the paper's network launches it, compiled anew."""
     integers = {"count", "padded", "images", "first_image", "part_size"}
     special = dict.fromkeys(integers, "i32") | {"turns": "*i16", "hidden": f"*{operand}", "arguments": f"*{operand}"}
@@ -38,7 +38,7 @@ def compile_for_hopper(kernel, sizes, warps=LAUNCH.warps, operand="fp16", **opti
     }
     return triton.compile(
         compiler.ASTSource(kernel, types, sizes, aligned),
-        target=backend.GPUTarget("cuda", HOPPER, 32),
+        target=backend.GPUTarget("cuda", capability, 32),
         options={"num_warps": warps, "enable_fp_fusion": True, **options},
     )
 
@@ -57,11 +57,11 @@ def resources(built, tmp_path):
 @pytest.mark.parametrize(
     ("kernel", "sizes", "stages", "stack"),
     [
-        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": False}, 3, 16),
+        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "WHOLE": LAUNCH.whole, "KEEP": False}, 3, 16),
         # before the loop
-        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": True}, 3, 136),
+        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "WHOLE": LAUNCH.whole, "KEEP": True}, 3, 136),
         # 0 with Triton 3.6
-        (arguments_kernel, {"BLOCK": LAUNCH.points}, LAUNCH.arguments, 32),
+        (arguments_kernel, {"BLOCK": LAUNCH.points, "WHOLE": LAUNCH.whole}, LAUNCH.arguments, 32),
         (weights_kernel, {"BLOCK": 64, "STAGES": LAUNCH.weights}, 3, 0),
     ],
     ids=["rendering", "training", "arguments", "weights"],
@@ -69,7 +69,7 @@ def resources(built, tmp_path):
 def test_kernels_of_the_papers_network(kernel, sizes, stages, stack, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     sizes = {"MATRICES": MATRICES, "WIDTH": WIDTH, **sizes}
-    built = compile_for_hopper(kernel, sizes, num_stages=stages)
+    built = compile_for(kernel, sizes, num_stages=stages)
     ptx = built.asm["ptx"]
     assert "wgmma.mma_async" in ptx and ("sin.approx" in ptx or "cos.approx" in ptx)
     # a sine of many instructions has a table of pi
@@ -87,5 +87,16 @@ def test_kernels_of_the_papers_network(kernel, sizes, stages, stack, tmp_path, m
 
 def test_the_other_16_bit_type_and_a_small_field(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    sizes = {"MATRICES": 2, "WIDTH": 32, "BLOCK": 128, "STAGES": 2, "KEEP": False}
-    assert "cvt.rn.bf16x2" in compile_for_hopper(field_kernel, sizes, 4, "bf16").asm["ptx"]
+    sizes = {"MATRICES": 2, "WIDTH": 32, "BLOCK": 128, "STAGES": 2, "WHOLE": True, "KEEP": False}
+    assert "cvt.rn.bf16x2" in compile_for(field_kernel, sizes, 4, "bf16").asm["ptx"]
+
+
+@pytest.mark.parametrize("kernel", [field_kernel, arguments_kernel], ids=["training", "arguments"])
+def test_smaller_gpus_have_the_shared_memory(kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    small = launch_of(WIDTH, torch.float16, (8, 6))
+    sizes = {"MATRICES": MATRICES, "WIDTH": WIDTH, "BLOCK": small.points, "WHOLE": small.whole}
+    if kernel is field_kernel:
+        sizes |= {"STAGES": small.field, "KEEP": True}
+    built = compile_for(kernel, sizes, capability=86, num_stages=small.arguments)
+    assert built.metadata.shared <= SMALL_SHARED_MEMORY
