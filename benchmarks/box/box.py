@@ -3,18 +3,22 @@
 import argparse
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.box import gather
 from benchmarks.box import place as places
-from benchmarks.box.experiment import params_of_box, reached_params
+from benchmarks.box.experiment import params_of_box, reached_params, trained_by
 from benchmarks.box.place import Place, load_params
 from benchmarks.box.state import adopt, pack, take_up, unpack
-from benchmarks.box.targets import curriculum_hours, kernel_checks, quality
+from benchmarks.box.targets import curriculum_hours, kernel_checks, quality, speed_targets
 from pigan.errors import PiganError
-from pigan.files import read_json
+from pigan.files import read_json, write_json
 from pigan.report.speed import read_speed
+from pigan.sections import Kernel
 from pigan.training.checkpoint import describe, read_tensors
 from pigan.training.deadline import EXIT_CODE, SPARE_SECONDS
 from pigan.training.loop import LOG
@@ -25,8 +29,12 @@ LEAVING = 10.0
 # for evaluation, where no box before has measured it
 RESERVE_MINUTES = 3.5
 # of a box, that measuring speed may take
-BENCH_SHARE = 0.3
-CHECK_CASES = "field,render"
+BENCH_SHARE = 0.4
+CHECK_CASES = ("field", "render", "step_64")
+# compiled code would take the time of all others to compile
+CHECK_PATHS = ("folded fp32", "folded fp16", "triton fp16", "triton bf16")
+# what the field is trained by where a kernel is wrong
+SAFE: Kernel = "folded"
 
 
 class Box:
@@ -46,8 +54,11 @@ class Box:
             params, arm, seed = load_params(folder), asked.arm, asked.seed
         else:
             params, arm, seed = params_of_box(asked), asked.arm, asked.seed
-        if (folder / "params.yaml").is_file() and load_params(folder) != params:
-            raise PiganError(f"--work {asked.work}: holds an experiment with other params; name another folder")
+        if (folder / "params.yaml").is_file():
+            # maybe by another kernel, since the one of the params was wrong here
+            params = trained_by(params, load_params(folder).training.kernel)
+            if load_params(folder) != params:
+                raise PiganError(f"--work {asked.work}: holds an experiment with other params; name another folder")
         self.place = Place(folder, params, arm or params.report.main_arm, seed, asked.device)
         self.boxes: list[dict[str, Any]] = self.carried.boxes if self.carried is not None else []
         self.result: dict[str, Any] = {"arm": self.place.arm, "seed": seed, "experiment": params.experiment}
@@ -77,26 +88,46 @@ class Box:
         return 1 if self.failed else 0
 
     def _bench(self) -> bool:
-        """The kernels' check and the speed table, once: a later box has those of the first; False: a kernel is wrong.
+        """The kernels' check and the speed table, once: a later box has those of the first; False: nothing is right.
 
-        Too slow a measurement is cut, since the time is for training.
+        Too slow a measurement is cut, since the time is for training. What is measured first is what decides.
         """
         if self.asked.bench == "none" or (self.asked.bench == "auto" and self.boxes):
             return True
         folder, quick = self.place.folder, ["--quick"] if self.asked.bench == "quick" else []
-        device = ("--device", self.place.device)
-        own = ("--params", str(folder / "params.yaml"), "--out", str(folder / "speed.json"), "--no-estimates")
-        check = ("--cases", CHECK_CASES, "--out", str(folder / "check.json"))
-        commands = [("bench", *check, *quick, *device), ("bench", *own, "--quick", *device)]
-        self._step("bench", commands, until=self.began + BENCH_SHARE * MINUTE * self.asked.minutes)
-        speed = read_speed(folder / "check.json") if (folder / "check.json").is_file() else None
-        if speed is None:
-            return True
-        checks = kernel_checks(speed)
-        self.result |= {"kernels": checks, "curricula": curriculum_hours(speed), "machine": speed.device}
-        wrong = [f"kernel {row['path']}: error {row['error']}: not trained" for row in checks if not row["met"]]
-        self.failed += wrong
-        return not wrong
+        cpu = self.place.device == "cpu" or not torch.cuda.is_available()
+        cases, out = CHECK_CASES[:2] if cpu else CHECK_CASES, folder / "check.json"
+        check = ("--cases", ",".join(cases), "--paths", ",".join(CHECK_PATHS), "--out", str(out))
+        own = (
+            "--params",
+            str(folder / "params.yaml"),
+            "--quick",
+            "--no-estimates",
+            "--out",
+            str(folder / "speed.json"),
+        )
+        commands = [("bench", *options, "--device", self.place.device) for options in ((*check, *quick), own)]
+        until = self.began + BENCH_SHARE * MINUTE * self.asked.minutes
+        crashed = not self._step("bench", commands, until=until) and time.time() < until
+        speed = read_speed(out) if out.is_file() else None
+        if speed is not None:
+            self.result |= {"kernels": kernel_checks(speed), "speed": speed_targets(speed), "machine": speed.device}
+            self.result |= {"curricula": curriculum_hours(speed), "notes": speed.notes}
+        wrong = [row for row in self.result.get("kernels", []) if not row["met"]]
+        self.failed += [f"kernel {row['path']}: error {row['error']}" for row in wrong]
+        measured = {row.case for row in speed.rows} if speed is not None else set()
+        # what fails when it is measured would fail when it trains
+        if wrong or (crashed and not measured.issuperset(cases)):
+            self._train_by(SAFE)
+        self._tell()
+        return not any(row["path"].startswith(SAFE) for row in wrong)
+
+    def _train_by(self, kernel: Kernel) -> None:
+        """Goes on with another evaluation of the field, unless a training has begun."""
+        if self.place.params.training.kernel == kernel or self.place.reached() is not None:
+            return
+        self.place = replace(self.place, params=trained_by(self.place.params, kernel))
+        self.failed.append(f"trained by kernel {kernel} instead")
 
     def _train(self) -> None:
         """Training, in which the state is packed after every checkpoint."""
@@ -234,7 +265,12 @@ class Box:
         if code not in fine:
             self.failed.append(f"{name}: exit {code}")
             print("\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]), flush=True)
+        self._tell()
         return code in fine
+
+    def _tell(self) -> None:
+        """Writes what is known so far: a box may be cut before it gathers everything."""
+        write_json(self.out / gather.RESULT, {**self.result, "failed": self.failed})
 
 
 def table(result: dict[str, Any]) -> str:
@@ -247,7 +283,7 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines += [
         f"{row['target']}: {row['measured']} (bound {row.get('at least', row.get('at most'))}): {words[row['met']]}"
-        for row in result.get("targets", [])
+        for row in [*result.get("speed", []), *result.get("targets", [])]
     ]
     lines += [
         f"{row['preset']}: {row['estimated hours']} h estimated, the authors' {row['hours of the authors']} h"

@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # of downloads, which a box does not make; of films (a GIF takes their place), of pictures of a mesh, of other hashes
 SPARED = {"gdown", "av", "embreex", "pywavelets"}
+# comes whole with the image: what its own packages list of GPU libraries is not looked for
+WHOLE = {"torch", "torchvision"}
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -25,7 +27,8 @@ def missing(project: Path = ROOT / "pyproject.toml") -> list[str]:
             continue
         seen.add(name)
         try:
-            waiting += _names(importlib.metadata.requires(name) or [])
+            needed = importlib.metadata.requires(name) or []
+            waiting += _names(needed if name not in WHOLE else [])
         except importlib.metadata.PackageNotFoundError:
             lacking.add(name)
     return sorted(lacking)

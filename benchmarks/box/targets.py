@@ -10,6 +10,9 @@ from pigan.report.speed import Speed
 KERNEL_TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
 # presets that follow a published curriculum, and what the authors say that theirs took on one GPU of 2020 (48 GB)
 CURRICULA, AUTHORS_HOURS = ("celeba", "celeba-paper", "cats", "cats-paper", "carla"), 56
+# times as fast as the reference, by case, with the path that the params choose; its memory in a whole step
+AS_FAST, MEMORY_SHARE = {"field": 2.5, "render": 4.0, "step_64": 2.0}, ("step_64", 1 / 3)
+CHOSEN = "triton fp16"
 BETTER_THAN_SMALL, ABOVE_FLOOR, DELTA, TIMES_EXACT = 1 / 8, 3.0, 0.95, 2.0
 
 
@@ -27,6 +30,21 @@ def kernel_checks(speed: Speed) -> list[dict[str, Any]]:
         for row in speed.rows
         if row.case == "field"
     ]
+
+
+def speed_targets(speed: Speed) -> list[dict[str, Any]]:
+    """How much faster and leaner than the reference the path of 16-bit training is; of the cases that were measured."""
+    rows = {row.case: row for row in speed.rows if row.path == CHOSEN}
+    found = [
+        _judged(f"{rows[case].title}, {CHOSEN}: times as fast", round(rows[case].ratio, 2), least, at_least=True)
+        for case, least in AS_FAST.items()
+        if case in rows
+    ]
+    case, most = MEMORY_SHARE
+    own, theirs = (rows[case].peak_mb, rows[case].reference_peak_mb) if case in rows else (None, None)
+    if own is not None and theirs:
+        found.append(_judged(f"{rows[case].title}, {CHOSEN}: memory, of the reference's", round(own / theirs, 3), most))
+    return found
 
 
 def curriculum_hours(speed: Speed) -> list[dict[str, Any]]:

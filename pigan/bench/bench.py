@@ -17,19 +17,21 @@ from pigan.bench.host_cases import data_case, fid_case
 from pigan.bench.machine import PROCESSOR, measure_machine
 from pigan.bench.scaling import scaling_points
 from pigan.bench.step_cases import discriminator_case, share_with_gradient, step_case
-from pigan.bench.subject import Subject, chosen_way, own_subject, paper_subject, ways_of, with_way
+from pigan.bench.subject import KERNELS, Subject, Way, chosen_way, own_subject, paper_subject, ways_of, with_way
 from pigan.bench.table import as_markdown
 from pigan.config import Params
 from pigan.errors import UsageError
 from pigan.files import atomic_file
+from pigan.kernels.choose import DTYPES
 from pigan.progress import Progress
-from pigan.report.speed import Row, Speed, write_speed
+from pigan.report.speed import Speed, write_speed
 from pigan.report.speedfigures import draw_roofline, draw_scaling
 from pigan.runtime import device_name
 
 PHOTOS, PHOTOS_QUICK = 512, 112
 # share of dense samples once shapes have formed: 0.16 and 0.17 in the demo's trained baseline at 16 and 32 px
 FORMED = 0.17
+PATHS = tuple(Way(kernel, precision).name for kernel in KERNELS for precision in DTYPES)
 
 
 class Settings(NamedTuple):
@@ -42,55 +44,59 @@ class Settings(NamedTuple):
     """Empty: all there are."""
     estimates: bool
     command: str
+    paths: tuple[str, ...] = ()
+    """pigan's; empty: all that this machine has."""
 
 
-def bench(params: Params | None, settings: Settings) -> Speed:
-    """Measures the paper's network, or the main arm of `params`.
+def _nowhere(_: Speed) -> None:
+    """Keeps nothing."""
+
+
+def bench(params: Params | None, settings: Settings, keep: Callable[[Speed], None] = _nowhere) -> Speed:
+    """Measures the paper's network, or the main arm of `params`; `keep` gets what there is after every case.
 
     Raises:
-        PiganError: no such case, or a path that the params ask for and this machine does not have.
+        PiganError: no such case or path, or a path that the params ask for and this machine does not have.
     """
     device, quick = settings.device, settings.quick
     subject = own_subject(params, device, quick) if params else paper_subject(device, quick)
     subject = subject.on_threads(settings.threads)
     chosen = chosen_way(subject.params, device)
     wanted = _wanted(subject, settings, own=params is not None)
-    rows: list[Row] = []
     with Progress(len(wanted) + 2 + settings.estimates, "bench", "case") as progress:
         progress.advance(0, case="machine")
-        machine = measure_machine(device, quick)
+        speed = Speed(
+            command=settings.command,
+            date=datetime.date.today().isoformat(),
+            device=_device(device),
+            threads=settings.threads,
+            torch=torch.__version__,
+            pigan=__version__,
+            subject=subject.name,
+            machine=measure_machine(device, quick),
+            rows=[],
+            notes=[*subject.notes, *_ways(subject, settings)[1]],
+        )
         progress.advance()
         for make in wanted.values():
-            rows += measure(make(), device, machine, quick, progress)
+            rows = measure(make(), device, speed.machine, quick, progress)
+            speed = speed.model_copy(update={"rows": [*speed.rows, *rows]})
+            keep(speed)
             progress.advance()
         steps = any(name.startswith("step_") for name in wanted)
         best = with_way(subject.params, chosen)
         progress.advance(0, case="scaling", path=chosen.name)
-        scaling = scaling_points(best, device, quick) if steps else []
+        if steps:
+            scaling, told = scaling_points(best, device, quick), _about_steps(subject, device)
+            speed = speed.model_copy(update={"scaling": scaling, "notes": [*speed.notes, told]})
+            keep(speed)
         progress.advance()
-        estimated = []
         if settings.estimates:
             progress.advance(0, case="estimates", path=chosen.name)
             estimated = estimates(device, quick, {subject.name: params} if params else None)
+            speed = speed.model_copy(update={"estimates": estimated})
             progress.advance()
-    return Speed(
-        command=settings.command,
-        date=datetime.date.today().isoformat(),
-        device=_device(device),
-        threads=settings.threads,
-        torch=torch.__version__,
-        pigan=__version__,
-        subject=subject.name,
-        machine=machine,
-        rows=rows,
-        scaling=scaling,
-        estimates=estimated,
-        notes=[
-            *subject.notes,
-            *ways_of(subject.params, device, quick)[1],
-            *([_about_steps(subject, device)] if steps else []),
-        ],
-    )
+    return speed
 
 
 def write_all(speed: Speed, out: Path) -> list[Path]:
@@ -108,8 +114,8 @@ def write_all(speed: Speed, out: Path) -> list[Path]:
 
 def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callable[[], Case]]:
     """How each case that was asked for is made, by its name."""
-    device, quick, params = settings.device, settings.quick, subject.params
-    ways, _ = ways_of(params, device, quick)
+    device, quick = settings.device, settings.quick
+    ways, _ = _ways(subject, settings)
     known: dict[str, Callable[[], Case]] = {
         "field": partial(field_case, subject, ways, device),
         "render": partial(render_case, subject, ways, device),
@@ -126,6 +132,18 @@ def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callab
     if unknown:
         raise UsageError(f"--cases: no case {unknown[0]!r} here; there are {', '.join(known)}")
     return {name: make for name, make in known.items() if not settings.cases or name in settings.cases}
+
+
+def _ways(subject: Subject, settings: Settings) -> tuple[list[Way], list[str]]:
+    """pigan's paths that were asked for and are here, and why others are missing."""
+    paths = settings.paths
+    ways, notes = ways_of(subject.params, settings.device, settings.quick and not paths)
+    unknown = [path for path in paths if path not in PATHS]
+    if unknown:
+        raise UsageError(f"--paths: no path {unknown[0]!r}; there are {', '.join(PATHS)}")
+    if not paths:
+        return ways, notes
+    return [way for way in ways if way.name in paths], [*notes, f"Only {', '.join(paths)} were asked for."]
 
 
 def _about_steps(subject: Subject, device: torch.device) -> str:

@@ -1,6 +1,7 @@
 """One case of the benchmark: the plain reference and pigan's paths, measured together into rows of the table."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +59,9 @@ class Case:
 
 def measure(case: Case, device: torch.device, machine: Machine, quick: bool, progress: Progress) -> list[Row]:
     """A row a path; each side is built and called once for its memory, then all are timed in turn."""
+    if device.type == "cuda":
+        # what the case before has freed: in pieces of its sizes it might leave too little for this one's
+        torch.cuda.empty_cache()
     everyone = (case.reference, *case.sides)
     peaks, runs = [], []
     for side in everyone:
@@ -67,7 +71,7 @@ def measure(case: Case, device: torch.device, machine: Machine, quick: bool, pro
         runs.append(run)
     times = interleaved(runs, device, *((SECONDS_QUICK, ROUNDS_QUICK) if quick else (SECONDS, ROUNDS)))
     del runs
-    reference_error = case.reference.error() if case.reference.error is not None else None
+    reference_error = _measured(case.reference)
     return [
         _row(case, side, times[0], own, reference_error, peaks[0], peak, machine)
         for side, own, peak in zip(case.sides, times[1:], peaks[1:], strict=True)
@@ -101,7 +105,7 @@ def _row(
         ratio=reference.median / ours.median,
         ratio_low=min(ratios),
         ratio_high=max(ratios),
-        error=side.error() if side.error is not None else None,
+        error=_measured(side),
         reference_error=reference_error,
         error_of=case.error_of,
         reference_peak_mb=None if reference_peak is None else reference_peak / 2**20,
@@ -112,3 +116,9 @@ def _row(
         share_of_matmul=count.flop / 1e6 / ours.median / rate if known else None,  # type: ignore[operator, union-attr]
         bound=bound_of(count.flop, byte, rate, machine.bandwidth_gb_s) if known and byte else "other",  # type: ignore[arg-type, union-attr]
     )
+
+
+def _measured(side: Side) -> float | None:
+    """The side's error; None also where what it computed is no number."""
+    error = math.inf if side.error is None else side.error()
+    return error if math.isfinite(error) else None

@@ -24,6 +24,8 @@ BUDGET_GPU, BUDGET_CPU, BUDGET_CPU_QUICK = 1e15, 1.5e11, 8e9
 TOO_MUCH, SMALLEST, MOST_PICTURES = 12, 8, 16
 # of a GPU's memory, what the reference may keep for backward
 GPU_SHARE = 0.4
+# those whose rows there are, in their order
+KERNELS: tuple[Kind, ...] = ("folded", "compiled", "triton")
 
 
 class Way(NamedTuple):
@@ -143,9 +145,8 @@ def ways_of(params: Params, device: torch.device, quick: bool) -> tuple[list[Way
     chosen = chosen_way(params, device)
     notes = [f"No {precision} rows: {reason}." for precision, reason in had.items() if reason is not None]
     ways = [Way("folded", "fp32")]
-    kernels: tuple[Kind, ...] = ("folded", "compiled", "triton")
     if not quick:
-        for kernel in kernels:
+        for kernel in KERNELS:
             for precision in had:
                 way = Way(kernel, precision)
                 # in fp32 the Triton kernels have no advantage over the folded path

@@ -217,6 +217,10 @@ def bench(
             "of an experiment without the last two, and step_<resolution> of its own.",
         ),
     ] = "",
+    paths: Annotated[
+        str,
+        typer.Option("--paths", help="Only these of pigan's, with commas: folded fp32, triton fp16, ..."),
+    ] = "",
     estimates: Annotated[
         bool,
         typer.Option("--estimates/--no-estimates", help="Also estimate the hours of every preset, or of --params."),
@@ -245,13 +249,20 @@ def bench(
     from pigan.bench.bench import Settings, write_all
     from pigan.bench.bench import bench as run
     from pigan.bench.table import as_text
-    from pigan.report.speed import write_speed
+    from pigan.report.speed import Speed, write_speed
     from pigan.runtime import choose_device, prepare_process
 
     used = threads or (loaded.training.threads if loaded else processors())
     prepare_process(used)
-    wanted = tuple(name.strip() for name in cases.split(",") if name.strip())
-    speed = run(loaded, Settings(choose_device(device, 1), used, quick, wanted, estimates, typed()))
+    wanted, among = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (cases, paths))
+    settings = Settings(choose_device(device, 1), used, quick, wanted, estimates, typed(), among)
+
+    def keep(so_far: Speed) -> None:
+        # cut off, it leaves what it has measured; but the file of an experiment is an output of a stage, whole or none
+        if out is not None and loaded is None:
+            write_speed(so_far, out)
+
+    speed = run(loaded, settings, keep)
     typer.echo(as_text(speed))
     if out is not None and loaded is not None:
         write_speed(speed, out)

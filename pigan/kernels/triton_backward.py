@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from pigan.kernels.triton_forward import column
-from pigan.kernels.triton_turns import cosine, decode, pack, product, sine, unpack
+from pigan.kernels.triton_turns import cosine, decode, pack, product, product_of_halves, sine, unpack
 
 # rows of the sums over the points of a block that `arguments_kernel` writes
 COLOUR_ROWS = tl.constexpr(0)
@@ -22,40 +22,42 @@ ROWS = tl.constexpr(11)
 
 @triton.jit
 @no_type_check
-def colour_gradients(
-    outputs,
-    directions,
-    row,
-    inside,
-    colour_weight,
-    turns,
-    arguments,
-    sums,
-    columns,
-    WIDTH: tl.constexpr,
-    OPERAND: tl.constexpr,
-):
-    """Gradients of half of the colour layer's arguments, packed and written, and the sums for what is around it."""
-    tile = row[:, None] * WIDTH + columns[None, :]
-    angle = decode(tl.load(turns + tile))
-    feature = sine(angle)
-    gradient = tl.zeros(feature.shape, tl.float32)
+def colour_gradients(outputs, row, inside, colour_weight, angle, columns, WIDTH: tl.constexpr):
+    """Gradients of some of the colour layer's arguments."""
+    gradient = tl.zeros(angle.shape, tl.float32)
     for channel in tl.static_range(3):
         output = column(outputs + channel, row, inside, 4)[:, None]
         gradient += output * tl.load(colour_weight + channel * WIDTH + columns)[None, :]
-        tl.store(sums + (COLOUR_ROWS + channel) * WIDTH + columns, tl.sum(output * feature, 0))
-    gradient *= cosine(angle)
-    for axis in tl.static_range(3):
-        direction = column(directions + axis, row, inside, 3)[:, None]
-        tl.store(sums + (VIEW_ROWS + axis) * WIDTH + columns, tl.sum(direction * gradient, 0))
-    tl.store(arguments + tile, gradient.to(OPERAND))
-    return pack(gradient, OPERAND)
+    return gradient * cosine(angle)
 
 
 @triton.jit
 @no_type_check
-def coordinate_sums(points, row, inside, gradient):
-    """[16, columns]: sums over the points of x, y, z and 1 times their gradients; the other rows are of no use.
+def head_sums(
+    outputs, directions, row, inside, colour_weight, features, colours, arguments, sums, columns, WIDTH: tl.constexpr
+):
+    """Writes the same gradients, and the sums for the heads and view directions.
+
+    `features` and `colours` are the turns of the last hidden layer and of the colour layer.
+    """
+    tile = row[:, None] * WIDTH + columns[None, :]
+    angle = decode(tl.load(colours + tile))
+    gradient, feature = colour_gradients(outputs, row, inside, colour_weight, angle, columns, WIDTH), sine(angle)
+    tl.store(arguments + tile, gradient.to(arguments.dtype.element_ty))
+    for number in tl.static_range(3):
+        output = column(outputs + number, row, inside, 4)[:, None]
+        tl.store(sums + (COLOUR_ROWS + number) * WIDTH + columns, tl.sum(output * feature, 0))
+        direction = column(directions + number, row, inside, 3)[:, None]
+        tl.store(sums + (VIEW_ROWS + number) * WIDTH + columns, tl.sum(direction * gradient, 0))
+    feature = sine(decode(tl.load(features + tile)))
+    output = column(outputs + 3, row, inside, 4)[:, None]
+    tl.store(sums + DENSITY_ROW * WIDTH + columns, tl.sum(output * feature, 0))
+
+
+@triton.jit
+@no_type_check
+def coordinate_sums(points, row, inside, gradient, sums, columns, WIDTH: tl.constexpr):
+    """Writes sums over the points of x, y, z and 1 times their gradients.
 
     The coordinates are sums of two numbers of the gradient's type, so that 16-bit products lose nothing of them.
     """
@@ -63,8 +65,9 @@ def coordinate_sums(points, row, inside, gradient):
     numbers = tl.load(points + row[None, :] * 3 + which, mask=inside[None, :] & (which < 3), other=0.0)
     numbers = tl.where(which == 3, 1.0, numbers)
     coarse = numbers.to(gradient.dtype)
-    sums = product(coarse, gradient, tl.zeros((16, gradient.shape[1]), tl.float32))
-    return product((numbers - coarse.to(tl.float32)).to(gradient.dtype), gradient, sums)
+    total = product(coarse, gradient, tl.zeros((16, gradient.shape[1]), tl.float32))
+    total = product((numbers - coarse.to(tl.float32)).to(gradient.dtype), gradient, total)
+    tl.store(sums + which * WIDTH + columns[None, :], total, mask=which < 4)
 
 
 @triton.jit(do_not_specialize=["count", "images", "first_image"])
@@ -86,12 +89,13 @@ def arguments_kernel(
     MATRICES: tl.constexpr,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
-    STAGES: tl.constexpr,
+    WHOLE: tl.constexpr,
 ):
     """Gradients of the arguments of all sines but the first layer's, from those of the outputs (r, g, b, density).
 
     Also the sums over the block's points that the narrow weights need (heads, view directions, first layer), since
-    all they are sums of is on chip here.
+    all they are sums of is on chip here: before the loop and behind it, where it leaves registers and shared memory.
+    Launched with stages, of which the weights alone have several: turns are read once, while a product is computed.
     Grid: blocks of points, images of a group that begins with `first_image`. `arguments`: [matrix, image of the group,
     padded, WIDTH]; `sums`: [image of the group, block, ROWS, WIDTH].
     """
@@ -103,8 +107,6 @@ def arguments_kernel(
     row, columns = tl.arange(0, BLOCK), tl.arange(0, HALF)
     inside = begin + row < count
     tile = row[:, None] * WIDTH + columns[None, :]
-    # the other way round than in the field: the transposed matrix
-    square = columns[:, None] + columns[None, :] * WIDTH
     points += (image * count + begin) * 3
     directions += (image * count + begin) * 3
     outputs += (image * count + begin) * 4
@@ -117,42 +119,28 @@ def arguments_kernel(
 
     of_colours = turns + MATRICES * layer_size
     last = arguments + (MATRICES - 1) * matrix_size
-    low = colour_gradients(
-        outputs, directions, row, inside, colour_weight, of_colours, last, sums, columns, WIDTH, OPERAND
-    )
-    high = colour_gradients(
-        outputs,
-        directions,
-        row,
-        inside,
-        colour_weight + HALF,
-        of_colours + HALF,
-        last + HALF,
-        sums + HALF,
-        columns,
-        WIDTH,
-        OPERAND,
-    )
+    # half of the columns at a time: all of them would not fit into the registers
+    for start in tl.range(0, WIDTH, HALF, num_stages=1):
+        part, of_features = start + columns, of_colours - layer_size
+        head_sums(outputs, directions, row, inside, colour_weight, of_features, of_colours, last, sums, part, WIDTH)
+    angle = decode(tl.load(of_colours + tile))
+    low = pack(colour_gradients(outputs, row, inside, colour_weight, angle, columns, WIDTH), OPERAND)
+    angle = decode(tl.load(of_colours + HALF + tile))
+    high = pack(colour_gradients(outputs, row, inside, colour_weight + HALF, angle, columns, WIDTH), OPERAND)
     kept = high
-    for step in tl.range(0, 2 * MATRICES, num_stages=STAGES):
+    for step in tl.range(0, 2 * MATRICES):
         matrix, half = MATRICES - 1 - step // 2, step % 2
         start = half * HALF
-        weight = hidden + matrix * WIDTH * WIDTH + start * WIDTH + square
-        gradient = product(unpack(low, OPERAND), tl.load(weight), tl.zeros((BLOCK, HALF), tl.float32))
-        gradient = product(unpack(high, OPERAND), tl.load(weight + HALF), gradient)
+        # on its way while the product is computed
+        turn = tl.load(turns + matrix * layer_size + start + tile)
+        # the other way round than in the field: the transposed matrix
+        weight = hidden + matrix * WIDTH * WIDTH + start * WIDTH
+        gradient = product_of_halves(low, high, weight, columns, OPERAND, WHOLE, 1, WIDTH)
         if matrix == MATRICES - 1:
             output = column(outputs + 3, row, inside, 4)[:, None]
             gradient += output * tl.load(density_weight + start + columns)[None, :]
-            # read once more, as the sum wants it in other registers than the product
-            feature = sine(decode(tl.load(turns + matrix * layer_size + start + tile)))
-            tl.store(sums + DENSITY_ROW * WIDTH + start + columns, tl.sum(output * feature, 0))
-        gradient *= cosine(decode(tl.load(turns + matrix * layer_size + start + tile)))
-        if matrix == 0:
-            of_points = coordinate_sums(points, row, inside, gradient.to(OPERAND))
-            which = tl.arange(0, 16)[:, None]
-            place = sums + (FIRST_ROWS + which) * WIDTH + start + columns[None, :]
-            tl.store(place, of_points, mask=which < 4)
-        else:
+        gradient *= cosine(decode(turn))
+        if matrix > 0:
             tl.store(arguments + (matrix - 1) * matrix_size + start + tile, gradient.to(OPERAND))
         gradient = pack(gradient, OPERAND)
         if half == 0:
@@ -160,6 +148,9 @@ def arguments_kernel(
         else:
             low = kept
             high = gradient
+    sums += FIRST_ROWS * WIDTH
+    coordinate_sums(points, row, inside, unpack(low, OPERAND), sums, columns, WIDTH)
+    coordinate_sums(points, row, inside, unpack(high, OPERAND), sums, HALF + columns, WIDTH)
 
 
 @triton.jit(do_not_specialize=["images", "first_image", "part_size"])

@@ -19,11 +19,12 @@ from pigan.kernels.folded import Head
 WIDTHS = (32, 64, 128, 256)
 # Points whose gradients are in memory at a time, at 2 bytes a unit: images of a group, at least one.
 GROUP_POINTS = 1 << 19
-# Programs that the gradients of weights are summed in: some for each processor of a large GPU.
-PROGRAMS = 1024
+# Programs that the gradients of weights are summed in, at most, and processors that take them (of an H100 or H200).
+PROGRAMS, PROCESSORS = 1024, 132
+# by which a matrix that is beyond all use would be made too small for fp16
+MOST_GROWTH = 256.0
 
-
-# The arguments of all sines: 16-bit fractions of a turn, or radians where operands are float32.
+# The arguments of all sines: within four turns in 16 bits, or radians where operands are float32.
 Turns = Int16[Tensor, "kept batch padded hidden"] | Float[Tensor, "kept batch padded hidden"]
 
 
@@ -37,14 +38,17 @@ class Launch(NamedTuple):
     """Stages of each loop's loads: as many blocks of weights as shared memory holds."""
     arguments: int
     weights: int
+    whole: bool
+    """Both halves of a layer go through a matrix in one product."""
 
 
 def launch_of(hidden: int, dtype: torch.dtype, capability: tuple[int, int]) -> Launch:
     """What suits GPUs of 227 KB shared memory (compute capability 9 and 10), and those of 99 KB."""
     warps = 8 if hidden == 256 else 4
     if dtype == torch.float32:
-        return Launch(32, warps, 1, 1, 1)
-    return Launch(128, warps, 3, 2, 3) if capability[0] in (9, 10) else Launch(128, warps, 2, 1, 2)
+        return Launch(32, warps, 1, 1, 1, whole=False)
+    large = capability[0] in (9, 10)
+    return Launch(128, warps, 3, 3, 3, whole=True) if large else Launch(128, warps, 2, 1, 2, whole=False)
 
 
 def unusable(hidden: int, device: torch.device) -> str | None:
@@ -124,8 +128,18 @@ class _SineField(torch.autograd.Function):
         outputs = torch.cat((colour, density[..., None]), -1).float()
         # A power of two that brings the largest to 1..2 keeps fp16 from losing the small ones, whatever the loss.
         scale = 1 / _power_below(outputs.abs().amax().clamp(min=torch.finfo(torch.float32).tiny))
-        hidden, biases, sums = _gradients(outputs.mul_(scale), *ctx.saved_tensors)
+        points, directions, operands, density_weight, colour_weight, turns = ctx.saved_tensors
+        # Likewise powers of two that a matrix makes gradients larger by, or deep networks would leave fp16's range.
+        growth = _growth(operands)
+        operands = operands / growth[:, None, None].to(operands.dtype)
+        hidden, biases, sums = _gradients(
+            outputs.mul_(scale), points, directions, operands, density_weight / growth[-1], colour_weight, turns
+        )
+        # of the matrices behind each one, and of all
+        behind = torch.cat((growth.flip(0).cumprod(0).flip(0), torch.ones_like(growth[:1])))
+        hidden, biases = hidden.mul_(behind[1:, None, None]), biases.mul_(behind[1:, None])
         of_colour, view, of_density, first, first_bias = sums.div_(scale).split((3, 3, 1, 3, 1), 1)
+        first, first_bias = first * behind[0], first_bias * behind[0]
         biases = torch.cat((first_bias, biases.div_(scale)), 1)
         of_points = (first, view, hidden.div_(scale), biases)
         return None, None, *of_points, of_density.sum((0, 1)), of_colour.sum(0), None
@@ -170,6 +184,7 @@ def _field(
             width,
             launch.points,
             launch.field,
+            launch.whole,
             keep,
             num_warps=launch.warps,
             enable_fp_fusion=True,
@@ -198,7 +213,7 @@ def _gradients(
     launch = _launch(hidden)
     blocks = padded // launch.points
     group = min(batch, max(1, GROUP_POINTS // padded))
-    parts = max(1, min(PROGRAMS // (2 * matrices * group), blocks))
+    parts = min(_parts(2 * matrices * group), blocks)
     part_size = _round_up(-(-padded // parts), launch.points)
     parts = -(-padded // part_size)
     arguments = hidden.new_empty((matrices, group, padded, width))
@@ -224,8 +239,9 @@ def _gradients(
                 matrices,
                 width,
                 launch.points,
-                launch.arguments,
+                launch.whole,
                 num_warps=launch.warps,
+                num_stages=launch.arguments,
                 enable_fp_fusion=True,
             )
             some_weights = points.new_empty((parts, images, matrices, width, width))
@@ -252,7 +268,24 @@ def _gradients(
     return torch.cat(weights), torch.cat(biases), torch.cat(sums)
 
 
-def _power_below(number: Float[Tensor, ""]) -> Float[Tensor, ""]:
+def _parts(programs: int) -> int:
+    """How many times so many programs leave fewest processors without work in the last round.
+
+    >>> _parts(160), 4 * 160 / 132, 6 * 160 / 132
+    (4, 4.848484848484849, 7.2727272727272725)
+    """
+    most = max(1, PROGRAMS // programs)
+    rounds = {parts: -(-parts * programs // PROCESSORS) for parts in range((most + 1) // 2, most + 1)}
+    return max(rounds, key=lambda parts: parts / rounds[parts])
+
+
+def _growth(hidden: Float[Tensor, "batch matrix hidden hidden"]) -> Float[Tensor, "matrix"]:
+    """By what the transposed matrices multiply the length of a vector of any direction, as powers of two from 1 on."""
+    lengths = torch.linalg.vector_norm(hidden, dim=(2, 3), dtype=torch.float32).amax(0)
+    return _power_below((lengths / hidden.shape[-1] ** 0.5).clamp(1, MOST_GROWTH))
+
+
+def _power_below(number: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """The largest power of two that is not above a positive float32: its exponent alone.
 
     exp2 would be compiled for the GPU when it is first called.

@@ -14,7 +14,7 @@ from typing import no_type_check
 import triton
 import triton.language as tl
 
-from pigan.kernels.triton_turns import encode, pack, product, reduced, sine, unpack
+from pigan.kernels.triton_turns import encode, pack, product_of_halves, reduced, sine, unpack
 
 
 @triton.jit
@@ -80,6 +80,7 @@ def field_kernel(
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
+    WHOLE: tl.constexpr,
     KEEP: tl.constexpr,
 ):
     """Colour before the sigmoid and density, heads' biases left out; `KEEP` writes all arguments to `turns`.
@@ -94,7 +95,6 @@ def field_kernel(
     row, columns = tl.arange(0, BLOCK), tl.arange(0, HALF)
     inside = begin + row < count
     tile = row[:, None] * WIDTH + columns[None, :]
-    square = columns[:, None] * WIDTH + columns[None, :]
     points += (image * count + begin) * 3
     directions += (image * count + begin) * 3
     colour += (image * count + begin) * 3
@@ -115,9 +115,8 @@ def field_kernel(
         start = half * HALF
         if step == 2 * MATRICES - 2:
             tl.store(density + row, head(low, high, density_weight, columns, OPERAND), mask=inside)
-        weight = hidden + matrix * WIDTH * WIDTH + start + square
-        angle = product(unpack(low, OPERAND), tl.load(weight), tl.zeros((BLOCK, HALF), tl.float32))
-        angle = product(unpack(high, OPERAND), tl.load(weight + HALF * WIDTH), angle)
+        weight = hidden + matrix * WIDTH * WIDTH + start
+        angle = product_of_halves(low, high, weight, columns, OPERAND, WHOLE, WIDTH, 1)
         angle += tl.load(biases + (matrix + 1) * WIDTH + start + columns)[None, :]
         if matrix == MATRICES - 1:
             angle += linear(directions, row, inside, view + start, columns, WIDTH)

@@ -76,9 +76,28 @@ def test_papers_network_comes_with_table_and_plots(pigan, tiny_params, tmp_path,
     assert "Field, forward and backward" in (tmp_path / "b.md").read_text()
 
 
+def test_only_the_paths_that_were_asked_for_are_measured(pigan, tiny_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("pigan.bench.machine.cpu_has_bf16", lambda: True)
+    options = ("--params", str(tiny_file), "--cases", "field", "--no-estimates", "--out", "b.json")
+    assert pigan("--quick", "--paths", "folded bf16,triton fp16", *options)[0] == 0
+    speed = read_speed(tmp_path / "b.json")
+    assert [row.path for row in speed.rows] == ["folded bf16"]
+    assert "Only folded bf16, triton fp16 were asked for." in speed.notes
+
+
+def test_what_was_measured_before_it_was_cut_off_is_kept(pigan, tiny_params, tmp_path, monkeypatch):
+    small = Subject("paper network", tiny_params, (1, 8), (1, 8, 4), (1, 8), {8: 1})
+    monkeypatch.setattr(bench_module, "paper_subject", lambda device, quick: small)
+    monkeypatch.setattr(bench_module, "render_case", lambda *_: sys.exit(1))
+    code, out, _ = pigan("--quick", "--no-estimates", "--cases", "field,render", "--out", "b.json")
+    assert code == 1 and not out
+    assert [row.case for row in read_speed(tmp_path / "b.json").rows] == ["field"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("--paths", "folded fp8"), "pigan: --paths: no path 'folded fp8'; there are folded fp32, folded bf16"),
         (("--cases", "fild"), "pigan: --cases: no case 'fild' here; there are field, render, discriminator, step_32"),
         (("--out", "speed.csv"), "pigan: --out speed.csv: name a file that ends in .json"),
         (("--params", "nothing.yaml"), "pigan: nothing.yaml: no such file"),

@@ -59,3 +59,9 @@ def test_what_is_not_known_is_left_empty(timed):
     # the machine has no rate for this precision, the path no count of bytes
     assert row.share_of_matmul is None and row.gbyte is None and row.bound == "other"
     assert row.error is None and row.peak_mb is None and row.reference_peak_mb is None
+
+
+def test_error_that_is_no_number_is_none(timed):
+    ours = Side("triton fp16", "fp16", made([], "o"), lambda: float("nan"))
+    (row,) = rows_of(Case("field", "Field", "small", Side("plain", "fp32", made([], "r"), lambda: 2e-5), [ours]))
+    assert row.error is None and row.reference_error == 2e-5

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -122,6 +124,48 @@ def test_what_a_stage_has_reached_is_evaluated_with_its_log_and_the_stage_itself
     assert [command[0] for command in commands][-5:] == ["train", "generate", "evaluate", "report", "export"]
     assert (reached.work(last) / "log.jsonl").read_bytes() == (box.place.work(last) / "log.jsonl").read_bytes()
     assert reached.done(first).is_file() and box.place.reached()[2] is False
+
+
+def check(path, case, error):
+    """What `pigan bench` found of one case."""
+    kind = path.split()[1]
+    return SimpleNamespace(path=path, precision=kind, case=case, title="a case", error=error, ratio=1.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "goes_on", "kernel"),
+    [
+        ([check("folded fp32", "field", 1e-6), check("triton fp16", "field", 1e-3)], 0, True, "auto"),
+        ([check("folded fp32", "field", 1e-6), check("triton fp16", "field", 0.5)], 0, True, "folded"),
+        ([check("folded fp32", "field", 1e-6), check("triton bf16", "field", None)], 0, True, "folded"),
+        ([check("folded fp32", "field", 0.5)], 0, False, "folded"),
+        # it broke off, before or after all had been measured
+        ([], 1, True, "folded"),
+        ([check("folded fp32", "field", 1e-6)], 1, True, "folded"),
+        ([check("folded fp32", "field", 1e-6), check("folded fp32", "render", 1e-6)], 1, True, "auto"),
+    ],
+)
+def test_a_box_trains_by_another_kernel_where_one_is_wrong(box, monkeypatch, rows, code, goes_on, kernel):
+    box.place, asked_for = replace(box.place, folder=box.place.folder / "new"), box.place.params
+    box.place.folder.mkdir()
+    box.asked.bench = "quick"
+
+    def measured(self, name, commands, until):
+        if rows:
+            (box.place.folder / "check.json").touch()
+        return code == 0
+
+    speed = SimpleNamespace(rows=rows, estimates=[], notes=[], device="a GPU")
+    monkeypatch.setattr("benchmarks.box.box.read_speed", lambda path: speed)
+    monkeypatch.setattr(Box, "_step", measured)
+    assert box._bench() is goes_on
+    assert box.place.params.training.kernel == kernel
+    assert bool(box.failed) is (kernel != "auto")
+    # run there again as it was asked for, it goes on by that one
+    box.place.write_params()
+    box.asked.work, box.asked.preset = box.place.folder, "as before"
+    monkeypatch.setattr("benchmarks.box.box.params_of_box", lambda asked: asked_for)
+    assert Box(box.asked).place.params.training.kernel == kernel
 
 
 def test_a_checkpoint_that_is_just_being_replaced_neither_ends_a_box_nor_takes_it_back(box):

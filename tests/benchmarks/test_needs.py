@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.box import needs
 
-PROJECT = '[project]\ndependencies = ["torch>=2.8", "a_package", "gdown", "old; python_version < \'3\'"]\n'
-KNOWN = {"torch": ["numpy", "deep-one>=2", "never; extra == 'gpu'"], "numpy": []}
+PROJECT = '[project]\ndependencies = ["torch>=2.8", "known", "a_package", "gdown", "old; python_version < \'3\'"]\n'
+KNOWN = {"torch": ["gpu-library"], "numpy": [], "known": ["numpy", "deep-one>=2", "never; extra == 'gpu'"]}
 
 
 @pytest.fixture

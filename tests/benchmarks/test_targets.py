@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.box.targets import curriculum_hours, kernel_checks, quality
+from benchmarks.box.targets import curriculum_hours, kernel_checks, quality, speed_targets
 from pigan.report.speed import Estimate, Machine, Row, Speed, Times
 
 
@@ -21,20 +21,21 @@ def speed(rows=(), estimates=()):
     )
 
 
-def row(case, precision, error):
+def row(case, precision, error, ratio=1.0, **more):
     times = Times.of([1.0, 2.0, 3.0])
     return Row(
         case=case,
         title="t",
         size="s",
-        path="triton",
+        path=f"triton {precision}",
         precision=precision,
         reference_ms=times,
         ours_ms=times,
-        ratio=1.0,
+        ratio=ratio,
         ratio_low=1.0,
         ratio_high=1.0,
         error=error,
+        **more,
     )
 
 
@@ -53,6 +54,14 @@ def row(case, precision, error):
 def test_a_kernel_is_held_to_the_error_of_its_precision(precision, error, met):
     (check,) = kernel_checks(speed([row("field", precision, error), row("render", precision, 1.0)]))
     assert check["met"] is met
+
+
+def test_speed_and_memory_are_held_to_their_targets_where_they_were_measured():
+    peaks = {"peak_mb": 40.0, "reference_peak_mb": 100.0}
+    field, whole = row("field", "fp16", 1e-3, 2.6), row("step_64", "fp16", 1e-3, 1.9, **peaks)
+    found = speed_targets(speed([field, row("render", "bf16", 1e-3, 9.0), whole]))
+    assert [(target["measured"], target["met"]) for target in found] == [(2.6, True), (1.9, False), (0.4, False)]
+    assert speed_targets(speed()) == []
 
 
 def test_hours_are_those_of_all_stages_of_the_published_curricula():

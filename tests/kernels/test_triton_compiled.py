@@ -16,7 +16,7 @@ from pigan.kernels.triton_backward import arguments_kernel, weights_kernel  # no
 from pigan.kernels.triton_forward import field_kernel  # noqa: E402
 
 HOPPER = 90
-SHARED_MEMORY = 227 * 1024
+SHARED_MEMORY, SMALL_SHARED_MEMORY = 227 * 1024, 99 * 1024
 MATRICES, WIDTH = 8, 256
 LAUNCH = launch_of(WIDTH, torch.float16, (9, 0))
 
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 
-def compile_for_hopper(kernel, sizes, warps=LAUNCH.warps, operand="fp16"):
+def compile_for(kernel, sizes, warps=LAUNCH.warps, operand="fp16", capability=HOPPER, **options):
     """As the paper's network launches it, compiled anew."""
     integers = {"count", "padded", "images", "first_image", "part_size"}
     special = dict.fromkeys(integers, "i32") | {"turns": "*i16", "hidden": f"*{operand}", "arguments": f"*{operand}"}
@@ -38,8 +38,8 @@ def compile_for_hopper(kernel, sizes, warps=LAUNCH.warps, operand="fp16"):
     }
     return triton.compile(
         compiler.ASTSource(kernel, types, sizes, aligned),
-        target=backend.GPUTarget("cuda", HOPPER, 32),
-        options={"num_warps": warps, "enable_fp_fusion": True},
+        target=backend.GPUTarget("cuda", capability, 32),
+        options={"num_warps": warps, "enable_fp_fusion": True, **options},
     )
 
 
@@ -55,21 +55,21 @@ def resources(built, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "sizes", "stack"),
+    ("kernel", "sizes", "stages", "stack"),
     [
-        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": False}, 0),
-        # 136 with the assembler of Triton 3.4, less with later ones
-        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "KEEP": True}, 136),
-        # before its loop it has six sums of two halves at once
-        (arguments_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.arguments}, 1024),
-        (weights_kernel, {"BLOCK": 64, "STAGES": LAUNCH.weights}, 0),
+        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "WHOLE": LAUNCH.whole, "KEEP": False}, 3, 16),
+        # before the loop
+        (field_kernel, {"BLOCK": LAUNCH.points, "STAGES": LAUNCH.field, "WHOLE": LAUNCH.whole, "KEEP": True}, 3, 136),
+        # 0 with Triton 3.6
+        (arguments_kernel, {"BLOCK": LAUNCH.points, "WHOLE": LAUNCH.whole}, LAUNCH.arguments, 32),
+        (weights_kernel, {"BLOCK": 64, "STAGES": LAUNCH.weights}, 3, 0),
     ],
     ids=["rendering", "training", "arguments", "weights"],
 )
-def test_kernels_of_the_papers_network(kernel, sizes, stack, tmp_path, monkeypatch):
+def test_kernels_of_the_papers_network(kernel, sizes, stages, stack, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     sizes = {"MATRICES": MATRICES, "WIDTH": WIDTH, **sizes}
-    built = compile_for_hopper(kernel, sizes)
+    built = compile_for(kernel, sizes, num_stages=stages)
     ptx = built.asm["ptx"]
     assert "wgmma.mma_async" in ptx and ("sin.approx" in ptx or "cos.approx" in ptx)
     # a sine of many instructions has a table of pi
@@ -80,11 +80,23 @@ def test_kernels_of_the_papers_network(kernel, sizes, stack, tmp_path, monkeypat
     if kernel is not weights_kernel:
         # the three half layers that a step hands on, in pairs of 16 bits, and nothing else of that size
         half_layer = f"tensor<{LAUNCH.points}x{WIDTH // 4}xi32>"
-        loop = next(line for line in built.asm["ttir"].splitlines() if "scf.for" in line)
+        # the last loop of both: the other one before it carries nothing
+        loop = [line for line in built.asm["ttir"].splitlines() if "scf.for" in line][-1]
         assert loop.count("tensor<") == loop.count(half_layer) == 3
 
 
 def test_the_other_16_bit_type_and_a_small_field(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    sizes = {"MATRICES": 2, "WIDTH": 32, "BLOCK": 128, "STAGES": 2, "KEEP": False}
-    assert "cvt.rn.bf16x2" in compile_for_hopper(field_kernel, sizes, 4, "bf16").asm["ptx"]
+    sizes = {"MATRICES": 2, "WIDTH": 32, "BLOCK": 128, "STAGES": 2, "WHOLE": True, "KEEP": False}
+    assert "cvt.rn.bf16x2" in compile_for(field_kernel, sizes, 4, "bf16").asm["ptx"]
+
+
+@pytest.mark.parametrize("kernel", [field_kernel, arguments_kernel], ids=["training", "arguments"])
+def test_smaller_gpus_have_the_shared_memory(kernel, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    small = launch_of(WIDTH, torch.float16, (8, 6))
+    sizes = {"MATRICES": MATRICES, "WIDTH": WIDTH, "BLOCK": small.points, "WHOLE": small.whole}
+    if kernel is field_kernel:
+        sizes |= {"STAGES": small.field, "KEEP": True}
+    built = compile_for(kernel, sizes, capability=86, num_stages=small.arguments)
+    assert built.metadata.shared <= SMALL_SHARED_MEMORY
