@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from pigan import presets
-from pigan.bench.counting import judging, points_of
+from pigan.bench.counting import judging
 from pigan.bench.measure import Run, interleaved
 from pigan.bench.step_cases import judging_run, sampling_run
 from pigan.bench.subject import preset_params
@@ -55,9 +55,9 @@ class Rates:
         key = repr((size, training.kernel, training.precision))
         if key not in self._rates:
             side = FIELD_SIDE_GPU if gpu else FIELD_SIDE
-            images = max(1, (POINTS_GPU if gpu else POINTS) // points_of(model, side))
+            images = max(1, (POINTS_GPU if gpu else POINTS) // model.points(side))
             run = sampling_run(_unlimited(params), side, images, self.device)
-            self._rates[key] = self._seconds(run) / (images * points_of(model, side))
+            self._rates[key] = self._seconds(run) / (images * model.points(side))
         return self._rates[key]
 
     def of_image(self, params: Params, side: int) -> float:
@@ -86,7 +86,7 @@ def _judged(params: Params, side: int) -> float:
 def _stages(name: str, params: Params, rates: Rates) -> Iterable[Estimate]:
     for link in params.curriculum.order:
         stage, side = params.curriculum.stages[link.name], link.resolution
-        an_image = points_of(params.model, side) * rates.of_point(params) + rates.of_image(params, side)
+        an_image = params.model.points(side) * rates.of_point(params) + rates.of_image(params, side)
         yield Estimate(
             preset=name,
             stage=link.name,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pigan.bench.case import Case, Side, side_of
-from pigan.bench.counting import field_forward, field_training, points_of
+from pigan.bench.counting import field_forward, field_training
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
 from pigan.bench.subject import Subject, Way, numerics_of, with_way
@@ -54,7 +54,7 @@ class Asked:
 def field_case(subject: Subject, ways: list[Way], device: torch.device) -> Case:
     """Forward and backward of the field; pigan's tile by tile, as its training step does."""
     params, (images, side) = subject.params, subject.field
-    model, points = params.model, points_of(subject.params.model, side)
+    model, points = params.model, subject.params.model.points(side)
     half = device.type == "cuda"
 
     def reference() -> Run:
@@ -124,7 +124,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
         numerics = numerics_of(way, model, device)
         return distance(lambda generator, draws: _rendered(generator, draws, side, params, settings, numerics))
 
-    points = images * side**2 * samples * (2 if model.hierarchical else 1)
+    points = images * side**2 * settings.samples_a_ray
     return Case(
         slug="render",
         title="Image without gradients",

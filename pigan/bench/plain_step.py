@@ -74,7 +74,7 @@ def kept_bytes(model: Model, half: bool) -> int:
 
 def parts_of(model: Model, resolution: int, batch: int, half: bool) -> int:
     """In how many parts the authors' card takes a batch: 2 for 56 images of 64 px with 12 + 12 samples."""
-    points = batch * resolution**2 * model.samples * (2 if model.hierarchical else 1)
+    points = batch * model.points(resolution)
     return min(batch, math.ceil(points * kept_bytes(model, half) / CARD_BYTES))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from pigan import config, presets
-from pigan.bench.counting import Kind, field_forward, judging, points_of, step_count
+from pigan.bench.counting import Kind, field_forward, judging, step_count
 from pigan.bench.machine import precisions
 from pigan.bench.plain_step import kept_bytes
 from pigan.bench.reference import Draws
@@ -98,7 +98,7 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
         return step_count(model, side, 1, "plain").flop
 
     def a_picture(side: int) -> float:
-        return field_forward(model, own.generate.samples_multiplier * points_of(model, side), "plain").flop
+        return field_forward(model, own.generate.samples_multiplier * model.points(side), "plain").flop
 
     def judged(side: int) -> float:
         return judging(model.discriminator, model.z_dim, side, 1, "step", plain=True).flop
@@ -124,10 +124,7 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
         name=params.experiment,
         params=own,
         field=(_images_in_memory(own, side, images, device), side),
-        render=(
-            *smaller(a_picture, own.generate.resolution, MOST_PICTURES),
-            model.samples * own.generate.samples_multiplier,
-        ),
+        render=(*smaller(a_picture, own.generate.resolution, MOST_PICTURES), own.rendered_samples),
         discriminator=smaller(judged, last, batch),
         steps=steps,
         notes=tuple(notes),
@@ -201,7 +198,7 @@ def _images_in_memory(params: Params, side: int, most: int, device: torch.device
     if device.type != "cuda":
         return most
     room = GPU_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return max(1, min(most, int(room // (points_of(params.model, side) * kept_bytes(params.model, half=False)))))
+    return max(1, min(most, int(room // (params.model.points(side) * kept_bytes(params.model, half=False)))))
 
 
 def _missing(way: Way, model: Model, device: torch.device) -> str | None:

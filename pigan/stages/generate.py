@@ -87,7 +87,7 @@ def generate_stage(
                 "truncation": settings.truncation,
                 "images": images,
                 "resolution": settings.resolution,
-                "samples_a_ray": resolved.model.samples * settings.samples_multiplier,
+                "samples_a_ray": resolved.rendered_samples,
                 "fov_degrees": math.degrees(resolved.camera.fov),
                 "sampling": sampling(resolved, device),
                 "missing": {name: reason for name, reason in reasons.items() if reason is not None},

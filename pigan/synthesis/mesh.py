@@ -114,7 +114,7 @@ def mesh_of(
     model = params.model
     numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
     field, camera = field_of(generator, code, numerics), params.camera
-    samples = model.samples * params.generate.samples_multiplier
+    samples = params.rendered_samples
     side = box_side(camera) if settings.side is None else settings.side
     look = Look(camera, (camera.far - camera.near) / samples, model.activation)
 

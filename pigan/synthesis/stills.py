@@ -226,6 +226,6 @@ def description(model: TrainedModel, sha256: str, views: Plan, cameras: Cameras,
         "fov_radians": cameras.fov.tolist(),
         "align_corners": model.params.camera.align_corners,
         "resolution": looks.resolution,
-        "samples_a_ray": looks.samples or model.params.model.samples * model.params.generate.samples_multiplier,
+        "samples_a_ray": looks.samples or model.params.rendered_samples,
         "background": looks.backdrop or model.params.model.eval_background,
     }

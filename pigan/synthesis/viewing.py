@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.kernels.choose import choose_numerics, field_of
-from pigan.models.generator import Generator, ray_settings
+from pigan.models.generator import Generator, rendered_rays
 from pigan.rendering.cameras import fov_of_focal_length, look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
@@ -97,16 +97,15 @@ def look(
     Rays begin and end as far before and behind the origin as in training. `samples` a ray replaces the model's own,
     `background` its `eval_background`.
     """
-    camera, model, device = params.camera, params.model, code.device
-    own = model.samples * params.generate.samples_multiplier
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few=True)
+    camera, device, usual = params.camera, code.device, rendered_rays(params)
+    usual = usual._replace(samples=samples or usual.samples, background=_behind(background, usual.background))
+    numerics = choose_numerics(params.training.kernel, params.generate.precision, params.model, device, few=True)
     views = []
     for row in range(len(code)):
         cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])
         # the object stays where it is when the camera comes nearer
         shift = float(cam2world[0, :3, 3].norm()) - camera.radius
-        settings = ray_settings(model, camera, _behind(background, model.eval_background), samples or own)
-        settings = settings._replace(near=max(settings.near + shift, 1e-3), far=max(settings.far + shift, 2e-3))
+        settings = usual._replace(near=max(usual.near + shift, 1e-3), far=max(usual.far + shift, 2e-3))
         pixels = pixel_directions(resolution, fov, camera.align_corners and not cameras.from_edges, device)
         origin, directions = world_rays(cam2world.float(), pixels)
         field, parts = field_of(generator, code[row : row + 1], numerics), []
@@ -147,5 +146,5 @@ def _straight(
 
 def _tiles(rays: int, settings: RaySettings) -> list[slice]:
     """Pieces of so many rays that their samples fit into memory."""
-    size = max(1, SAMPLES_A_TILE // (settings.samples * (2 if settings.hierarchical else 1)))
+    size = max(1, SAMPLES_A_TILE // (settings.samples_a_ray))
     return [slice(start, start + size) for start in range(0, rays, size)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.kernels.choose import choose_numerics, field_of
-from pigan.models.generator import Generator, ray_settings
+from pigan.models.generator import Generator, rendered_rays
 from pigan.models.mapping import draw_latents, truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import distance_to_z, pixel_directions
@@ -63,8 +63,7 @@ def render_views(
     """
     places = devices or [code.device]
     generators = replicas(generator, places)
-    samples = params.model.samples * params.generate.samples_multiplier
-    batch = max(1, SAMPLES_A_PASS // (resolution**2 * samples))
+    batch = max(1, SAMPLES_A_PASS // (resolution**2 * params.rendered_samples))
 
     def render(place: int, some: slice) -> Views:
         angles = yaw[some].to(places[place]), pitch[some].to(places[place])
@@ -90,7 +89,7 @@ def _render_batch(
     few: bool,
 ) -> Views:
     camera, model, device = params.camera, params.model, code.device
-    settings = ray_settings(model, camera, model.eval_background, model.samples * params.generate.samples_multiplier)
+    settings = rendered_rays(params)
     numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few)
     still = no_randomness(len(code), resolution**2, settings, device)
     seen = render_images(field_of(generator, code, numerics), yaw, pitch, resolution, camera, settings, still)

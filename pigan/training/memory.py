@@ -65,7 +65,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     threads = 1 if numerics.kernel == "plain" else params.training.threads
     busy = threads * CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
-    points = samples_of(params, resolution) // (PARTS if fixed else 1)
+    points = params.model.points(resolution) // (PARTS if fixed else 1)
     while points > min(room, busy) and points % 2 == 0:
         points //= 2
     if points > room:
@@ -81,11 +81,6 @@ def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: 
     numerics = _numerics(params, device)
     points = tile.images * tile.points
     return _without_tiles(params, resolution, batch, numerics, device) + points * _point_at_work_bytes(params, numerics)
-
-
-def samples_of(params: Params, resolution: int) -> int:
-    """Samples of one image, of both passes."""
-    return resolution**2 * params.model.samples * (2 if params.model.hierarchical else 1)
 
 
 def limit_bytes(params: Params, device: torch.device, processes: int = 1) -> int:
@@ -126,7 +121,7 @@ def discriminator_bytes(params: Params, resolution: int, batch: int, width: int)
 def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numerics, device: torch.device) -> int:
     """Weights and optimisers, folded weights, judging, and the samples of a batch without what the field keeps."""
     model = params.model
-    samples = batch * samples_of(params, resolution)
+    samples = batch * params.model.points(resolution)
     rendering = SAMPLE_BYTES * samples
     hidden, mapping = model.hidden, model.mapping_hidden
     passed_on = _passed_on(model)
@@ -148,7 +143,7 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     together = 0
     if numerics.kernel == "plain":
-        together = max(POINTS_A_PASS, samples_of(params, resolution))
+        together = max(POINTS_A_PASS, params.model.points(resolution))
     elif numerics.kernel != "triton" and device.type == "cuda":
         together = GPU_TILE
     # else they stay on chip, or in a CPU's cache

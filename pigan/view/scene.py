@@ -49,11 +49,6 @@ class Scene:
         return None if self.background == "own" else self.background
 
 
-def own_samples(model: TrainedModel) -> int:
-    """Coarse samples a ray of the model's evaluation images."""
-    return model.params.model.samples * model.params.generate.samples_multiplier
-
-
 def first_scene(model: TrainedModel) -> Scene:
     """The usual view of seed 0."""
     camera = model.params.camera
@@ -67,7 +62,7 @@ def first_scene(model: TrainedModel) -> Scene:
         fov=camera.fov_degrees,
         radius=camera.radius,
         resolution=START_RESOLUTION,
-        samples=own_samples(model),
+        samples=model.params.rendered_samples,
         shown="colour",
         background="own",
     )
@@ -106,7 +101,7 @@ def render_command(scene: Scene, model: TrainedModel, name: str) -> str | None:
         "resolution": scene.resolution,
         "background": scene.background,
     }
-    if scene.samples != own_samples(model):
+    if scene.samples != model.params.rendered_samples:
         options["samples"] = scene.samples
     return shlex.join(
         ["pigan", "render", *(word for key, value in options.items() for word in (f"--{key}", f"{value}"))]

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from pigan.kernels.choose import EXACT, field_of
-from pigan.models.generator import ray_settings
+from pigan.models.generator import rendered_rays
 from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import edge_fov
 from pigan.rendering.render import no_randomness, render_rays
@@ -118,12 +118,7 @@ class PhotoSearch:
     ) -> None:
         self.model, self.known, self.settings = model, known, settings
         params, device = model.params, model.device
-        self.sampling = ray_settings(
-            params.model,
-            params.camera,
-            params.model.eval_background,
-            params.model.samples * params.generate.samples_multiplier,
-        )
+        self.sampling = rendered_rays(params)
         side, fov = settings.resolution, edge_fov(params.camera, settings.resolution)
         coarse = min(side, max(COARSE_SIDES[0], min(side // 2, COARSE_SIDES[1])))
         first, second = round(COARSE_SHARE * settings.steps), min(SOLVED_STEPS, int(SOLVED_SHARE * settings.steps))
