@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Cameras, orbit_cameras
-from pigan.training.checkpoint import content_sha256, describe, read_tensors, write_tensors
+from pigan.training.checkpoint import content_sha256, read_tensors, write_tensors
 
 KIND = "inverted code"
 CODE_FILE = "code.safetensors"
@@ -38,28 +36,11 @@ def load_code(path: Path, model: TrainedModel) -> Float[Tensor, "1 code"]:
     """
     path = path / CODE_FILE if path.is_dir() else path
     about, tensors = read_tensors(path)
-    _check(path, about)
+    if about.get("kind") != KIND:
+        raise PiganError(f"{path}: no code of an inverted photo; give the {CODE_FILE} that `pigan invert` wrote")
     if about["model_sha256"] != generator_sha256(model.generator):
         raise PiganError(
             f"{path}: belongs to other weights than {model.source}; give --model {about.get('model')}, "
             "or invert the photo again"
         )
     return tensors["code"].to(model.device)
-
-
-def load_camera(path: Path, model: TrainedModel) -> Cameras:
-    """The camera that a photo was inverted with.
-
-    Raises:
-        PiganError: the file is missing or damaged, or holds something else.
-    """
-    path = path / CODE_FILE if path.is_dir() else path
-    about = describe(path)
-    _check(path, about)
-    yaw, pitch, distance = (torch.tensor([about["pose"][name]]) for name in ("yaw", "pitch", "distance"))
-    return orbit_cameras(yaw, pitch, model.params.camera.fov, distance)
-
-
-def _check(path: Path, about: dict[str, Any]) -> None:
-    if about.get("kind") != KIND:
-        raise PiganError(f"{path}: no code of an inverted photo; give the {CODE_FILE} that `pigan invert` wrote")
