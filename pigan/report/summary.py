@@ -19,8 +19,6 @@ from pigan.report.records import Record
 NAME = "summary.json"
 # raised when a key changes its meaning or goes away; a new key leaves it as it is
 FORMAT = 1
-# what `write_summaries` leaves in the report's folder
-FILES = (NAME, "summary.md", "tables/ablation.tex", "tables/headline.tex")
 
 
 class Costs(Record):
@@ -121,7 +119,7 @@ def summarise(collected: Collected, commit: str | None) -> Summary:
 
 
 def write_summaries(collected: Collected, ablation: pd.DataFrame, folder: Path) -> None:
-    """Writes what other programs, pull requests and papers take from a report: FILES, into its folder."""
+    """Writes what other programs, pull requests and papers take from a report, into its folder."""
     commit = provenance.git_commit(Path.cwd())
     written = summarise(collected, commit)
     write_json(folder / NAME, written.model_dump())
