@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, finite, new_folder, wrote
+from pigan.cli.options import ModelName, OnDevice, app, finite, new_folder, wrote
 from pigan.errors import UsageError
 
 STEPS, STARTS, RAYS, LR = 700, 12, 512, 0.01
@@ -79,7 +79,7 @@ def invert(
         int, typer.Option("--preview-steps", min=1, help="How often preview.png is renewed and the search saved.")
     ] = 50,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts, rays and noise.")] = 0,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Find photos in a trained model: the object that looks like each, and the camera that saw it.
 

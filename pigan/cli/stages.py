@@ -10,7 +10,6 @@ from pigan.cli.options import (
     PARAMS,
     ArmName,
     Data,
-    Device,
     Gpus,
     OnDevice,
     ParamsFile,
@@ -74,7 +73,7 @@ def real_stats(
         str | None, typer.Option("--extractor", help="One of evaluate.extractors; the first by default.")
     ] = None,
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """Features of the real images that generated ones are compared with."""
@@ -115,7 +114,7 @@ def train(
     init: Annotated[Path, typer.Option("--init", help="Directory of the stage it starts from.")],
     out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/r<R>")],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Train one resolution; interrupt it at any moment and run it again to go on.
 
@@ -142,7 +141,7 @@ def generate(
     data: Data,
     out: Annotated[Path, typer.Option("--out", callback=new_folder, help="runs/<dataset>/<arm>/seed<S>/generated")],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """Render evaluation images with depth and cameras, and pictures for people; invert held-out views.
@@ -166,7 +165,7 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option("--out", callback=new_file, help="runs/<dataset>/<arm>/seed<S>/metrics.json")],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """FID and the other image metrics, depth, pose and consistency, with intervals and the whole protocol."""
@@ -209,7 +208,7 @@ def bench(
         int | None,
         typer.Option("--threads", min=1, help="CPU threads: by default all processors, or training.threads."),
     ] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Measure pigan beside a plain reference that does what the authors' code does: time, memory, error.
 

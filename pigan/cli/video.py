@@ -7,11 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Truncation, app, new_file, parse_seeds, wrote
+from pigan.cli.options import ModelName, OnDevice, Truncation, app, new_file, parse_seeds, wrote
 from pigan.errors import UsageError
-
-PathName = Literal["orbit", "front", "spiral", "zoom", "still"]
-Morph = Literal["none", "linear", "spherical"]
+from pigan.synthesis.choices import Morph, PathName, backdrop_of
 
 
 @app.command()
@@ -49,7 +47,7 @@ def video(
         Literal["own", "white", "black", "last"], typer.Option("--background", help="own: as the evaluation images.")
     ] = "own",
     columns: Annotated[int | None, typer.Option("--columns", min=1, help="Of several objects.")] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Write a video of generated objects, a closed loop; the same command makes the same bytes.
 
@@ -80,7 +78,7 @@ def video(
         columns or math.ceil(math.sqrt(len(shown[0]))),
         depth,
         samples,
-        None if background == "own" else background,
+        backdrop_of(background),
     )
     write_video(out, film(trained, shown, camera_path(path, own.camera, count), how), frames_a_second)
     wrote(out)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, processors
+from pigan.cli.options import ModelName, OnDevice, app, processors
 from pigan.errors import PiganError
 
 
@@ -15,7 +15,7 @@ def view(
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, or only print its address.")
     ] = True,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Show a model on a page of this machine: turn objects, change seed and camera live, save images and meshes.
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import OpenEXR
@@ -17,6 +17,7 @@ from pigan.files import atomic_file, write_json
 from pigan.models.mapping import truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
+from pigan.synthesis.choices import Backdrop, Format, Layout, Map
 from pigan.synthesis.pictures import (
     PSIS,
     depth_bar,
@@ -29,12 +30,8 @@ from pigan.synthesis.pictures import (
     surface_normals,
 )
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop, Cameras, Seen, as_levels, look
+from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
 from pigan.synthesis.views import yaw_sweep
-
-Layout = Literal["grid", "single", "views", "truncation"]
-Map = Literal["colour", "depth", "normals", "opacity"]
-Format = Literal["png", "exr", "npy"]
 
 # counts of a 16-bit depth image; 0 is kept for what has no depth
 COUNTS = 65535

@@ -19,9 +19,10 @@ from pigan.models.mapping import draw_latents, truncate
 from pigan.released import WEIGHTS
 from pigan.runtime import generator_for
 from pigan.sections import Weights
+from pigan.synthesis.choices import Backdrop
 from pigan.synthesis.released import released_folder
 from pigan.synthesis.showing import facts_page, show
-from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
+from pigan.synthesis.viewing import Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch, yaw_sweep
 from pigan.training.checkpoint import describe
 from pigan.training.loop import CHECKPOINT, STATE

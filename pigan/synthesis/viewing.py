@@ -1,6 +1,6 @@
 """Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,7 @@ from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
 from pigan.rendering.volume import SOLID
 from pigan.sections import Background
-
-Backdrop = Literal["white", "black", "last", "transparent"]
-"""What stands behind an object: a colour, its own last sample, or nothing."""
+from pigan.synthesis.choices import Backdrop
 
 # rays x samples at a time; some 100 bytes each
 SAMPLES_A_TILE = 1 << 20

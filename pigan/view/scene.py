@@ -3,14 +3,12 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from pigan.synthesis.choices import Map, Shade
 from pigan.synthesis.pictures import front_yaw
-from pigan.synthesis.stills import Map
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop
 from pigan.synthesis.views import usual_pitch
 
 RESOLUTIONS = (32, 64, 128, 256, 512)
@@ -19,9 +17,6 @@ MOST_SAMPLES = 256
 LARGEST_SEED = 10**9
 PITCHES = (1.0, 179.0)
 WIDEST_FOV = 100.0
-
-Shade = Literal["own", "white", "black", "last", "transparent"]
-"""A background as the command line names it; own: that of the evaluation images."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,6 @@ class Scene:
     samples: int
     shown: Map
     background: Shade
-
-    @property
-    def backdrop(self) -> Backdrop | None:
-        """The background as rendering knows it."""
-        return None if self.background == "own" else self.background
 
 
 def first_scene(model: TrainedModel) -> Scene:

@@ -11,7 +11,8 @@ from pigan import config
 from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import look_at_origin, position_on_sphere
-from pigan.synthesis.mesh import Kind, Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
+from pigan.synthesis.choices import SurfaceKind
+from pigan.synthesis.mesh import Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
 from pigan.synthesis.meshing.grid import box_side
 from pigan.synthesis.meshing.picture import mesh_images
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
@@ -134,7 +135,7 @@ def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator
 
 @pytest.mark.parametrize(("surface", "level"), [("opaque", 0.2), ("density", None)])
 def test_the_mesh_stands_where_images_show_the_object(
-    balls: Generator, ball_params: config.Params, surface: Kind, level: float | None
+    balls: Generator, ball_params: config.Params, surface: SurfaceKind, level: float | None
 ) -> None:
     """A fitted model of solid balls: the mesh covers the pixels whose depth is known, and is as far away."""
     camera, side = ball_params.camera, 32
