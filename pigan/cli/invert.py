@@ -8,9 +8,10 @@ import typer
 
 from pigan.cli.options import ModelName, OnDevice, app, finite, new_folder, wrote
 from pigan.errors import UsageError
+from pigan.synthesis.inverting.settings import SearchSettings
 
-STEPS, STARTS, RAYS, LR = 700, 12, 512, 0.01
-REGULARISATION, NOISE = 1e-5, 0.03
+# of a photo at any resolution
+USUAL = SearchSettings(resolution=0)
 
 
 @app.command()
@@ -34,23 +35,27 @@ def invert(
         typer.Option("--find-pose", help="Search from --yaw and --pitch; without those it is searched for anyway."),
     ] = False,
     find_distance: Annotated[bool, typer.Option("--find-distance", help="Search for the distance as well.")] = False,
-    starts: Annotated[int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")] = STARTS,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a photo.")] = STEPS,
-    rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = RAYS,
-    lr: Annotated[float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")] = LR,
+    starts: Annotated[
+        int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")
+    ] = USUAL.starts,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of a photo.")] = USUAL.steps,
+    rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = USUAL.rays,
+    lr: Annotated[
+        float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")
+    ] = USUAL.lr,
     regularisation: Annotated[
         float,
         typer.Option(
             "--regularisation", callback=finite, min=0, help="Weight of the squared distance from the average code."
         ),
-    ] = REGULARISATION,
+    ] = USUAL.regularisation,
     noise: Annotated[
         float, typer.Option("--noise", callback=finite, min=0, help="On the code in the first step; falls to 0.")
-    ] = NOISE,
+    ] = USUAL.noise,
     perceptual: Annotated[
         float,
         typer.Option("--perceptual", callback=finite, min=0, help="Weight of EfficientNet-Lite0's features; try 0.1."),
-    ] = 0.0,
+    ] = USUAL.perceptual,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="An image as large as the photo; dark pixels do not count.")
     ] = None,
@@ -78,7 +83,7 @@ def invert(
     preview_steps: Annotated[
         int, typer.Option("--preview-steps", min=1, help="How often preview.png is renewed and the search saved.")
     ] = 50,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts, rays and noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of starts, rays and noise.")] = USUAL.seed,
     device: OnDevice = "auto",
 ) -> None:
     """Find photos in a trained model: the object that looks like each, and the camera that saw it.
@@ -100,7 +105,6 @@ def invert(
     from pigan.synthesis.inverting.orbit import Known
     from pigan.synthesis.inverting.outcome import HeldOut
     from pigan.synthesis.inverting.photo import read_photo
-    from pigan.synthesis.inverting.search import SearchSettings
     from pigan.synthesis.trained import load_model
 
     chosen = choose_device(device, 1)

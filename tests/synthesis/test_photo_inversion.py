@@ -25,7 +25,8 @@ from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import Known
 from pigan.synthesis.inverting.outcome import HeldOut
 from pigan.synthesis.inverting.photo import Photo, read_photo, target_of
-from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings
+from pigan.synthesis.inverting.search import PhotoSearch
+from pigan.synthesis.inverting.settings import SearchSettings
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import look
 

@@ -14,7 +14,8 @@ from pigan.synthesis.inverted_code import CODE_FILE, save_code
 from pigan.synthesis.inverting.losses import Features, Perceptual, similarity
 from pigan.synthesis.inverting.orbit import cameras_at, from_numbers
 from pigan.synthesis.inverting.photo import Photo
-from pigan.synthesis.inverting.search import PERCEPTUAL_SIDE, Best, SearchSettings
+from pigan.synthesis.inverting.search import PERCEPTUAL_SIDE, Best
+from pigan.synthesis.inverting.settings import SearchSettings
 from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, enlargement, grid, save_image
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
