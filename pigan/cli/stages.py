@@ -122,7 +122,7 @@ def train(
     """
     loaded = config.load(params)
     from pigan.stages.train import train_stage
-    from pigan.training.loop import Stopped
+    from pigan.training.stopping import Stopped
 
     try:
         wrote_it = train_stage(loaded, arm, seed, resolution, data, init, out, device)

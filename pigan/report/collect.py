@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from pigan.chain.place import GENERATED, Place
+from pigan.chain.place import GENERATED, LOG, STATE, Place
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.incomplete import Incomplete, incomplete, picture_in
@@ -198,8 +198,8 @@ def _run(params: Params, place: Place) -> Run | Incomplete:
     try:
         for link in params.curriculum.order:
             stage = link.name
-            state = read_record(StageState, folder / stage / "state.json", "pigan train")
-            lines = list(log_rows(folder / stage / "log.jsonl", "pigan train"))
+            state = read_record(StageState, folder / stage / STATE, "pigan train")
+            lines = list(log_rows(folder / stage / LOG, "pigan train"))
             stages.append(state)
             logs.extend(lines)
         stage = "generate"

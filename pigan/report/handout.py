@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pigan import __version__, released
+from pigan.chain.place import STATE
 from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -33,7 +34,6 @@ from pigan.synthesis.released import (
 )
 from pigan.synthesis.trained import TrainedModel, load_model
 from pigan.training.checkpoint import describe
-from pigan.training.loop import STATE
 
 CARD = "README.md"
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from pigan.chain.place import GENERATED
+from pigan.chain.place import CHECKPOINT, GENERATED
 from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -25,7 +25,6 @@ from pigan.synthesis.mesh_pictures import write_mesh
 from pigan.synthesis.pictures import write_pictures
 from pigan.synthesis.sweeps import write_sweeps
 from pigan.synthesis.video import write_turntable
-from pigan.training.loop import CHECKPOINT
 from pigan.training.state import load_generator
 
 Result = TypeVar("Result")

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pigan import __version__, presets, released
+from pigan.chain.place import CHECKPOINT, STATE
 from pigan.config import Params, ParamsError, merge, parse
 from pigan.errors import PiganError
 from pigan.files import read_json
@@ -25,7 +26,6 @@ from pigan.synthesis.showing import facts_page, show
 from pigan.synthesis.viewing import Cameras, look, orbit_cameras
 from pigan.synthesis.views import usual_pitch, yaw_sweep
 from pigan.training.checkpoint import describe
-from pigan.training.loop import CHECKPOINT, STATE
 from pigan.training.state import load_generator
 
 # objects and pixels a side of the picture that a notebook shows: a second or two on a CPU for the paper's network
