@@ -44,7 +44,7 @@ class PlainState:
 
 def plain_state(state: TrainingState, params: Params, dtype: torch.dtype = torch.float32) -> PlainState:
     """The reference at the weights of `state`, on its device, in `dtype`."""
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     top = params.curriculum.order[-1].resolution
     generator = Generator(params.model)
     generator.load_state_dict(state.generator.state_dict())
@@ -203,5 +203,5 @@ def _move_average(average: nn.Module, current: nn.Module, decay: float, updates:
 
 
 def _autocast(state: PlainState) -> torch.autocast:
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     return torch.autocast(device.type, dtype=torch.float16, enabled=state.scaler.is_enabled())

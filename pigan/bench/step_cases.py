@@ -293,7 +293,7 @@ def _unclipped(params: Params) -> Params:
 
 def _calm(state: TrainingState | PlainState) -> None:
     """Begins at a scale with which no fp16 gradient overflows, so that the first step counts."""
-    device = next(state.generator.parameters()).device.type
+    device = state.generator.device.type
     state.scaler = torch.amp.GradScaler(device, init_scale=ERROR_SCALE, enabled=state.scaler.is_enabled())
 
 

@@ -33,6 +33,11 @@ class Generator(nn.Module):
         """Colour (0..1) and raw density (or opacity) at `points` seen along `directions`."""
         return self.field(points, directions, code)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def average_code(self, latents: int, generator: torch.Generator) -> Float[Tensor, "code"]:
         """Mean code of fresh latents, the centre of truncation (the authors average 10,000)."""
         with torch.no_grad():

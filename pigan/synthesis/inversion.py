@@ -32,7 +32,7 @@ from pigan.rendering.render import (
 from pigan.rendering.volume import Rendering
 from pigan.runtime import generator_for
 from pigan.synthesis.ray_gradients import Cast, ray_gradients
-from pigan.synthesis.views import SAMPLES_A_PASS, to_uint8
+from pigan.synthesis.views import SAMPLES_A_PASS, average_code, to_uint8
 
 # the authors' schedule: 700 steps, of which every hundredth takes a quarter off the learning rate
 FALLS, FALL = 7, 0.75
@@ -116,10 +116,7 @@ def invert(
     """
     settings = params.generate.inversion
     device, side = posed.images.device, posed.images.shape[-1]
-    centre = generator.average_code(
-        params.generate.truncation_latents, generator_for(device, params.generate.seed, "truncation")
-    )
-    sampling = rendered_rays(params)
+    centre, sampling = average_code(generator, params), rendered_rays(params)
     count = min(settings.rays, side**2)
     batch = max(1, POINTS_A_PASS // (count * sampling.samples_a_ray))
     starts, codes = range(0, len(random), batch), []
@@ -180,7 +177,7 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
     if cameras is None:
         return "held-out views have no cameras"
     rows = spread(held_out, wanted)
-    device = next(generator.parameters()).device
+    device = generator.device
     target, depth = prepared.images(side)[rows], prepared.depth(side)
     posed = PosedImages(
         torch.from_numpy(target).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1,

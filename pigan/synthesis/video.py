@@ -49,11 +49,10 @@ def write_turntable(generator: Generator, params: Params, out: Path) -> None:
 
     Where the package av is not installed, turntable.gif takes the film's place.
     """
-    device = next(generator.parameters()).device
     settings = params.generate
-    code = draw_codes(generator, OBJECTS, settings.sheet_truncation, params, device, "strip")
+    code = draw_codes(generator, OBJECTS, settings.sheet_truncation, params, "strip")
     path = turntable_path(params.camera, settings.turntable_frames)
-    yaw, pitch = (torch.tensor(angles, device=device).repeat(OBJECTS) for angles in zip(*path, strict=True))
+    yaw, pitch = (torch.tensor(angles, device=generator.device).repeat(OBJECTS) for angles in zip(*path, strict=True))
     turned = code.repeat_interleave(len(path), 0)
     views = render_views(generator, turned, yaw, pitch, settings.picture_pixels, params, "turntable")
     frames = views.images.reshape(OBJECTS, len(path), *views.images.shape[1:])

@@ -110,18 +110,18 @@ def _render_batch(
     )
 
 
-def draw_codes(
-    generator: Generator, count: int, psi: float, params: Params, device: torch.device, use: str
-) -> Float[Tensor, "count code"]:
+def average_code(generator: Generator, params: Params) -> Float[Tensor, "code"]:
+    """The centre of truncation."""
+    random = generator_for(generator.device, params.generate.seed, "truncation")
+    return generator.average_code(params.generate.truncation_latents, random)
+
+
+def draw_codes(generator: Generator, count: int, psi: float, params: Params, use: str) -> Float[Tensor, "count code"]:
     """Codes of `count` latents that `use` and the seed name, truncated by `psi` towards the average code."""
-    model, seed = params.model, params.generate.seed
-    random = generator_for(device, seed, use)
+    model, random = params.model, generator_for(generator.device, params.generate.seed, use)
     with torch.no_grad():
         code: Tensor = generator.mapping(draw_latents(count, model.z_dim, model.z_distribution, random))
-        if psi == 1:
-            return code
-        centre = generator.average_code(params.generate.truncation_latents, generator_for(device, seed, "truncation"))
-        return truncate(code, centre, psi)
+        return code if psi == 1 else truncate(code, average_code(generator, params), psi)
 
 
 def usual_pitch(camera: Camera) -> float:

@@ -81,7 +81,7 @@ def train(
     """
     deadline = Deadline(seconds_left())
     stage, training = params.curriculum.stages[f"r{run.resolution}"], params.training
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     # rather refused now than when the weights are trained
     read_snapshots(run.init)
     spent = _resume(params, run, state, key)

@@ -117,7 +117,7 @@ def test_no_surface_is_one_line_with_the_range_of_densities(look: Look, level: f
 
 
 def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator, tiny_params: config.Params) -> None:
-    code = draw_codes(generator, 1, 0.7, tiny_params, CPU, "strip")
+    code = draw_codes(generator, 1, 0.7, tiny_params, "strip")
     mesh, facts = mesh_of(generator, code, tiny_params, MeshSettings(32, largest=False))
     again, told = mesh_of(generator, code, tiny_params, MeshSettings(32, largest=False))
     assert facts == told and np.array_equal(mesh.vertices, again.vertices)
@@ -139,7 +139,7 @@ def test_the_mesh_stands_where_images_show_the_object(
 ) -> None:
     """A fitted model of solid balls: the mesh covers the pixels whose depth is known, and is as far away."""
     camera, side = ball_params.camera, 32
-    code = draw_codes(balls, 1, 1.0, ball_params, CPU, "strip")
+    code = draw_codes(balls, 1, 1.0, ball_params, "strip")
     yaw, pitch = torch.tensor([0.9]), torch.tensor([usual_pitch(camera)])
     views = render_views(balls, code, yaw, pitch, side, ball_params)
     mesh, facts = mesh_of(balls, code, ball_params, MeshSettings(40, surface=surface, level=level))
