@@ -75,7 +75,7 @@ def test_drawing_is_given_the_numbers_that_are_written(tmp_path: Path) -> None:
     numbers = pd.DataFrame({"arm": ["a & b", "c"], "value": [0.1 + 0.2, np.nan]})
     plots = [Plot("one", "<One>", numbers, draw), Plot("two", "Two", numbers.iloc[:0], draw, measured=False)]
     write_plots(plots, tmp_path)
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == set(files_of(["one", "two"]))
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == {*files_of("one"), *files_of("two")}
     assert (tmp_path / "tables/one.csv").read_text() == "arm,value\na & b,0.30000000000000004\nc,\n"
     assert seen[0] is numbers
     found = shown(plots, tmp_path)
