@@ -111,11 +111,7 @@ def write_pictures(generator: Generator, params: Params, out: Path) -> None:
     rays = pixel_directions(side, camera.fov, camera.align_corners).numpy()
     rows = (views.images, depth_colours(views.depth), normal_colours(views.depth, rays))
     sheet, ends = grid(np.concatenate(rows), DEPTH_LATENTS), depth_ends(views.depth)
-    if ends is None:
-        save_image(out / "depth.png", sheet, scale)
-    else:
-        bar = depth_bar(*ends, sheet.shape[1] * scale)
-        save_image(out / "depth.png", np.concatenate((enlarged(sheet, scale), bar)))
+    save_image(out / "depth.png", above_scale(sheet, ends, scale))
     write_json(out / "depth.json", {"near": ends and ends[0], "far": ends and ends[1]})
 
     yaws, pitches = yaw_sweep(camera, EXPLORER_YAWS), pitch_sweep(camera, EXPLORER_PITCHES)
@@ -162,6 +158,14 @@ def depth_bar(near: float, far: float, width: int) -> UInt8[np.ndarray, "height 
     end = f"far {far:.3f}"
     pen.text((width - pen.textlength(end, font=font), below), end, fill=0, font=font)
     return np.asarray(image)
+
+
+def above_scale(
+    sheet: UInt8[np.ndarray, "height width 3"], ends: tuple[float, float] | None, scale: int
+) -> UInt8[np.ndarray, "tall wide 3"]:
+    """A sheet of coloured depth, `scale` times as large, and below it what its colours mean, if there is any depth."""
+    wide = enlarged(sheet, scale)
+    return wide if ends is None else np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
 
 
 def _coloured(place: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:

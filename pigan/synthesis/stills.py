@@ -20,10 +20,9 @@ from pigan.rendering.rays import pixel_directions
 from pigan.synthesis.choices import Backdrop, Format, Layout, Map
 from pigan.synthesis.pictures import (
     PSIS,
-    depth_bar,
+    above_scale,
     depth_colours,
     depth_ends,
-    enlarged,
     grid,
     normal_colours,
     save_image,
@@ -169,11 +168,8 @@ def _write_png(
 def _write_depth(depth: Float32[np.ndarray, "view side side"], columns: int, stem: Path) -> list[Path]:
     """Coloured depth with its scale for people, 16-bit counts and their unit for programs."""
     sheet, ends = grid(depth_colours(depth), columns), depth_ends(depth)
-    if ends is not None:
-        wide = enlarged(sheet, max(1, math.ceil(360 / sheet.shape[1])))
-        sheet = np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
     picture, counted = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}16.png")
-    save_image(picture, sheet)
+    save_image(picture, above_scale(sheet, ends, 1 if ends is None else max(1, math.ceil(360 / sheet.shape[1]))))
     far = float(np.nanmax(depth)) if ends is not None else 1.0
     unit = far / COUNTS
     counts = np.nan_to_num(depth / unit, nan=0).round().clip(0, COUNTS).astype(np.uint16)
