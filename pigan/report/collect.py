@@ -60,14 +60,6 @@ class DatasetCard(Record):
         return any(name.startswith("depth_") for name in self.sha256)
 
 
-class Explorer(Record):
-    """explorer.json: angles in radians of the sprite's rows (pitch) and columns (yaw), tile side in pixels."""
-
-    pitches: list[float]
-    yaws: list[float]
-    tile: int
-
-
 @dataclass(frozen=True)
 class Run:
     """One arm trained with one seed."""
@@ -164,15 +156,6 @@ def read_card(data: Path) -> DatasetCard:
         PiganError: the file is missing or holds something else.
     """
     return read_record(DatasetCard, data / "dataset.json", "pigan crop")
-
-
-def read_explorer(path: Path) -> Explorer:
-    """The angles of the pose explorer's sprite.
-
-    Raises:
-        PiganError: the file is missing or holds something else.
-    """
-    return read_record(Explorer, path, "pigan generate")
 
 
 def read_metrics(path: Path) -> tuple[dict[str, float], Evaluated]:

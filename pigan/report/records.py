@@ -95,9 +95,13 @@ def read_record(kind: type[Kind], path: Path, command: str) -> Kind:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Unusable(path, f"{place}: {first['msg'].lower()}", f"run {command} again") from None
+        raise Unusable(path, complaint(error), f"run {command} again") from None
+
+
+def complaint(error: ValidationError) -> str:
+    """Where the first thing is that is wrong, and what."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg'].lower()}"
 
 
 def read_object(path: Path, command: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pigan.files import read_json, write_json
 from pigan.report import latex, markdown, provenance
 from pigan.report.collect import Collected, Run
 from pigan.report.protocol import without_own
-from pigan.report.records import Record
+from pigan.report.records import Record, complaint
 
 NAME = "summary.json"
 # raised when a key changes its meaning or goes away; a new key leaves it as it is
@@ -156,9 +156,7 @@ def read_summary(path: Path) -> Summary:
     try:
         return Summary.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PiganError(f"{file}: {place}: {first['msg'].lower()}; run `pigan report` again") from None
+        raise PiganError(f"{file}: {complaint(error)}; run `pigan report` again") from None
 
 
 def measured_at(collected: Collected) -> str:
