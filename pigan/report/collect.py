@@ -19,6 +19,7 @@ from pigan.report.records import (
     StageState,
     Unusable,
     log_rows,
+    numbers_of,
     read_object,
     read_record,
 )
@@ -164,13 +165,7 @@ def read_metrics(path: Path) -> tuple[dict[str, float], Evaluated]:
     Raises:
         Unusable: missing or damaged.
     """
-    values = read_object(path, "pigan evaluate")
-    evaluated = read_record(Evaluated, path, "pigan evaluate")
-    numbers = {}
-    for key, value in values.items():
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            numbers[key] = float("nan") if value is None else float(value)
-    return numbers, evaluated
+    return numbers_of(read_object(path, "pigan evaluate")), read_record(Evaluated, path, "pigan evaluate")
 
 
 def _run(params: Params, place: Place) -> Run | Incomplete:

@@ -1,7 +1,8 @@
 """The JSON files of a run as typed records, and how one that is missing or damaged is told."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +81,16 @@ class Evaluated(Record):
             if low is not None and high is not None:
                 known[key] = (low, high)
         return known
+
+
+def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers at the top level of a metrics.json, null as not-a-number."""
+    plain = {key: math.nan if value is None else value for key, value in values.items()}
+    return {
+        key: float(value)
+        for key, value in plain.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 Kind = TypeVar("Kind", bound=Record)
