@@ -140,15 +140,12 @@ def _features(params: config.Params) -> Fact:
 
 def _kernel(params: config.Params, device: torch.device) -> Fact:
     """What kernel and precision of the main arm come to on the device; no arm may ask for what it cannot have."""
-    from pigan.kernels.choose import choose_numerics
+    from pigan.kernels.choose import rendering_numerics, training_numerics
 
     found = {}
     for arm in params.arms:
         own = params.for_arm(arm)
-        found[arm] = [
-            choose_numerics(own.training.kernel, precision, own.model, device)
-            for precision in (own.training.precision, own.generate.precision)
-        ]
+        found[arm] = training_numerics(own, device), rendering_numerics(own, device)
     training, rendering = (f"{numerics.kernel} {SHORT[numerics.dtype]}" for numerics in found[params.report.main_arm])
     return Fact("kernel", f"{training} in training, {rendering} in rendering, on {device.type}")
 

@@ -13,7 +13,7 @@ from pigan.bench.plain_step import kept_bytes
 from pigan.bench.reference import Draws
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import DTYPES, Numerics, choose_numerics
+from pigan.kernels.choose import DTYPES, Numerics, choose_numerics, training_numerics
 from pigan.sections import Model, Precision
 from pigan.training.curriculum import Schedule, schedule
 from pigan.training.fakes import Fakes
@@ -160,7 +160,7 @@ def ways_of(params: Params, device: torch.device, quick: bool) -> tuple[list[Way
 
 def chosen_way(params: Params, device: torch.device) -> Way:
     """The path that the params' kernel and precision come to here."""
-    numerics = choose_numerics(params.training.kernel, params.training.precision, params.model, device)
+    numerics = training_numerics(params, device)
     return Way(numerics.kernel, next(name for name, dtype in DTYPES.items() if dtype == numerics.dtype))
 
 

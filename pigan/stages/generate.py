@@ -13,7 +13,7 @@ from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json
-from pigan.kernels.choose import choose_numerics
+from pigan.kernels.choose import rendering_numerics
 from pigan.latency import appears
 from pigan.runtime import choose_device, device_name, prepare_process, share_among
 from pigan.shortage import advised
@@ -103,7 +103,7 @@ def generate_stage(
 def sampling(params: Params, device: torch.device) -> dict[str, Any]:
     """Everything that decides how the evaluation images are drawn and rendered."""
     settings, model = params.generate, params.model
-    numerics = choose_numerics(params.training.kernel, settings.precision, model, device)
+    numerics = rendering_numerics(params, device)
     return {
         "weights": settings.weights,
         "truncation": settings.truncation,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.data.store import Prepared, spread
-from pigan.kernels.choose import EXACT, Numerics, choose_numerics, field_of
+from pigan.kernels.choose import EXACT, Numerics, field_of, rendering_numerics
 from pigan.models.generator import Generator, rendered_rays
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
@@ -151,7 +151,7 @@ def rays_of(cam2world: Float[Tensor, "view 4 4"], fov: Float[Tensor, "view"], si
 def render_inverted(generator: Generator, code: Float[Tensor, "view code"], rays: Rays, params: Params) -> Inverted:
     """Image and depth of the objects that `code` describes along all pixels' rays, without randomness."""
     sampling = rendered_rays(params)
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, params.model, code.device, few=True)
+    numerics = rendering_numerics(params, code.device, few=True)
     images, depths = [], []
     for some, seen in _seen(generator, code, rays, sampling, numerics):
         picture = as_images(seen.colour)

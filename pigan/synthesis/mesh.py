@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import choose_numerics, field_of
+from pigan.kernels.choose import field_of, rendering_numerics
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import position_on_sphere
 from pigan.rendering.render import Field
@@ -111,7 +111,7 @@ def mesh_of(
         PiganError: too many faces, or points to hold in memory.
     """
     model = params.model
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
+    numerics = rendering_numerics(params, code.device, few=True)
     field, camera = field_of(generator, code, numerics), params.camera
     samples = params.rendered_samples
     side = box_side(camera) if settings.side is None else settings.side

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import choose_numerics, field_of
+from pigan.kernels.choose import field_of, rendering_numerics
 from pigan.models.generator import Generator, rendered_rays
 from pigan.rendering.cameras import fov_of_focal_length, look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
@@ -97,7 +97,7 @@ def look(
     """
     camera, device, usual = params.camera, code.device, rendered_rays(params)
     usual = usual._replace(samples=samples or usual.samples, background=_behind(background, usual.background))
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, params.model, device, few=True)
+    numerics = rendering_numerics(params, device, few=True)
     views = []
     for row in range(len(code)):
         cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import choose_numerics, field_of
+from pigan.kernels.choose import field_of, rendering_numerics
 from pigan.models.generator import Generator, rendered_rays
 from pigan.models.mapping import draw_latents, truncate
 from pigan.progress import Progress
@@ -88,9 +88,8 @@ def _render_batch(
     params: Params,
     few: bool,
 ) -> Views:
-    camera, model, device = params.camera, params.model, code.device
-    settings = rendered_rays(params)
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few)
+    camera, device, settings = params.camera, code.device, rendered_rays(params)
+    numerics = rendering_numerics(params, device, few)
     still = no_randomness(len(code), resolution**2, settings, device)
     seen = render_images(field_of(generator, code, numerics), yaw, pitch, resolution, camera, settings, still)
     # the background's share counts as opaque with `last`

@@ -7,7 +7,7 @@ import torch
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import Numerics, choose_numerics
+from pigan.kernels.choose import Numerics, training_numerics
 from pigan.kernels.folded import GPU_TILE
 from pigan.models.discriminator import channels_at
 from pigan.models.patchpose import MAP_SIDE
@@ -57,7 +57,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     Raises:
         PiganError: the limit is too low for anything.
     """
-    numerics = _numerics(params, device)
+    numerics = training_numerics(params, device)
     without, limit = _without_tiles(params, resolution, batch, numerics, device), limit_bytes(params, device, processes)
     a_point = _point_at_work_bytes(params, numerics)
     room = (limit - without) // a_point
@@ -78,7 +78,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
 
 def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: torch.device) -> int:
     """About how much memory a training step takes at its peak, weights and optimisers included."""
-    numerics = _numerics(params, device)
+    numerics = training_numerics(params, device)
     points = tile.images * tile.points
     return _without_tiles(params, resolution, batch, numerics, device) + points * _point_at_work_bytes(params, numerics)
 
@@ -165,7 +165,3 @@ def _passed_on(model: Model) -> int:
 def _cube_bytes(model: Model) -> int:
     """Bytes of a point's features: they, what the first layer sees, gradients of both; and of the corners around."""
     return 4 * 4 * (model.features + 3) + CORNER_BYTES * 8 if model.field == "embedding-siren" else 0
-
-
-def _numerics(params: Params, device: torch.device) -> Numerics:
-    return choose_numerics(params.training.kernel, params.training.precision, params.model, device)

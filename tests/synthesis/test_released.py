@@ -80,7 +80,7 @@ def test_the_paths_of_every_precision_show_the_same_picture(name: str, monkeypat
     model = load_model(name)
 
     def shown(*numerics: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        monkeypatch.setattr("pigan.synthesis.viewing.choose_numerics", lambda *_, **__: Numerics(*numerics))
+        monkeypatch.setattr("pigan.synthesis.viewing.rendering_numerics", lambda *_, **__: Numerics(*numerics))
         return model.render(model.latents([0, 1, 2, 3]), model.cameras(), 32)
 
     colour, depth = shown("plain", torch.float32)
