@@ -14,7 +14,7 @@ from pigan import presets
 from pigan.bench.counting import judging
 from pigan.bench.measure import Run, interleaved
 from pigan.bench.step_cases import judging_run, sampling_run
-from pigan.bench.subject import preset_params
+from pigan.bench.subject import preset_params, with_training
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.speed import Estimate
@@ -24,7 +24,7 @@ from pigan.training.memory import GB, peak_bytes, tile_of
 SIDE_CPU, SIDE_CPU_QUICK, IMAGES, IMAGES_GPU = 64, 32, 4, 32
 FIELD_SIDE, FIELD_SIDE_GPU, POINTS, POINTS_GPU = 16, 64, 1 << 13, 1 << 21
 SECONDS, ROUNDS, ROUNDS_QUICK = 0.5, (2, 5), (1, 3)
-NO_LIMIT = 1e6
+UNLIMITED = {"memory_limit_gb": 1e6}
 
 
 def estimates(device: torch.device, quick: bool, own: Mapping[str, Params] | None = None) -> list[Estimate]:
@@ -56,7 +56,7 @@ class Rates:
         if key not in self._rates:
             side = FIELD_SIDE_GPU if gpu else FIELD_SIDE
             images = max(1, (POINTS_GPU if gpu else POINTS) // model.points(side))
-            run = sampling_run(_unlimited(params), side, images, self.device)
+            run = sampling_run(with_training(params, **UNLIMITED), side, images, self.device)
             self._rates[key] = self._seconds(run) / (images * model.points(side))
         return self._rates[key]
 
@@ -69,7 +69,8 @@ class Rates:
         shape = (config.width, config.max_channels) if self.quick else config
         key = repr((shape, measured, params.training.kernel, params.training.precision))
         if key not in self._rates:
-            seconds = self._seconds(judging_run(_unlimited(params), measured, images, self.device)) / images
+            run = judging_run(with_training(params, **UNLIMITED), measured, images, self.device)
+            seconds = self._seconds(run) / images
             self._rates[key] = seconds / _judged(params, measured)
         return self._rates[key] * _judged(params, side)
 
@@ -101,11 +102,6 @@ def _memory(params: Params, side: int, batch: int, device: torch.device) -> int:
         tile = tile_of(params, side, batch, device)
     except PiganError:
         # more than there is
-        params = _unlimited(params)
+        params = with_training(params, **UNLIMITED)
         tile = tile_of(params, side, batch, device)
     return peak_bytes(params, side, batch, tile, device)
-
-
-def _unlimited(params: Params) -> Params:
-    training = params.training.model_copy(update={"memory_limit_gb": NO_LIMIT})
-    return params.model_copy(update={"training": training})

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.bench.case import Case, Side, side_of
+from pigan.bench.case import Case, Side, relative_error, side_of, weight_gradient
 from pigan.bench.counting import field_forward, field_training
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
@@ -72,7 +72,7 @@ def field_case(subject: Subject, ways: list[Way], device: torch.device) -> Case:
         return _gradient(params, device, lambda generator, asked: _plain(generator, asked, False), torch.float64)
 
     def distance(run: Callable[[Generator, Asked], None]) -> float:
-        return float((_gradient(params, device, run, torch.float32) - truth()).norm() / truth().norm())
+        return relative_error(_gradient(params, device, run, torch.float32), truth())
 
     def error(way: Way) -> float:
         numerics = numerics_of(way, model, device)
@@ -118,7 +118,7 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
 
     def distance(render: Callable[[Generator, Draws], Tensor]) -> float:
         one = _draws(params, settings, images, side, device).part(slice(1))
-        return float((render(_solid_generator(params, device), one) - truth()).norm() / truth().norm())
+        return relative_error(render(_solid_generator(params, device), one), truth())
 
     def error(way: Way) -> float:
         numerics = numerics_of(way, model, device)
@@ -195,7 +195,7 @@ def _gradient(
     """All weights' gradients of a few points, in float64."""
     generator = _generator(params, device).to(dtype)
     run(generator, Asked(params, ERROR_IMAGES, ERROR_POINTS, device).to(dtype))
-    return torch.cat([p.grad.double().flatten() for p in generator.parameters() if p.grad is not None])
+    return weight_gradient(generator)
 
 
 def _draws(params: Params, settings: RaySettings, images: int, side: int, device: torch.device) -> Draws:

@@ -22,6 +22,7 @@ from pigan.models.patchpose import place_of
 from pigan.sections import Model
 from pigan.training.curriculum import Schedule
 from pigan.training.state import TrainingState
+from pigan.training.step import set_rates
 
 # the authors' card; their released batches are split so that they fit
 CARD_BYTES = 48e9
@@ -86,12 +87,8 @@ def plain_training_step(
     draws: tuple[Draws, Draws],
 ) -> dict[str, float]:
     """One step of both networks; `draws` are the generated images of the discriminator's and of the generator's."""
-    for optimizer, rate in (
-        (state.optimizer_generator, values.lr_generator),
-        (state.optimizer_discriminator, values.lr_discriminator),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    set_rates(state.optimizer_generator, values.lr_generator)
+    set_rates(state.optimizer_discriminator, values.lr_discriminator)
     resolution = real.shape[-1]
     fake = plain_fakes(state, params, draws[0], resolution)
     loss_d = plain_discriminator_step(state, params, values, real, fake, draws[0])

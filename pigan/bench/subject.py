@@ -61,8 +61,12 @@ class Subject:
 
     def on_threads(self, threads: int) -> "Subject":
         """The same where training has so many threads."""
-        training = self.params.training.model_copy(update={"threads": threads})
-        return replace(self, params=self.params.model_copy(update={"training": training}))
+        return replace(self, params=with_training(self.params, threads=threads))
+
+
+def with_training(params: Params, **changes: object) -> Params:
+    """The same experiment with other values of its training."""
+    return params.model_copy(update={"training": params.training.model_copy(update=changes)})
 
 
 def preset_params(name: str) -> Params:
@@ -171,8 +175,7 @@ def numerics_of(way: Way, model: Model, device: torch.device) -> Numerics:
 
 def with_way(params: Params, way: Way) -> Params:
     """The same experiment trained that way."""
-    training = params.training.model_copy(update={"kernel": way.kernel, "precision": way.precision})
-    return params.model_copy(update={"training": training})
+    return with_training(params, kernel=way.kernel, precision=way.precision)
 
 
 def usual_values(params: Params, side: int) -> Schedule:
@@ -188,9 +191,9 @@ def draws_of(fakes: Fakes) -> Draws:
 
 def _with_official_losses(params: Params) -> tuple[Params, list[str]]:
     """The same without the losses that the reference's step does not have, and a note if one of them costs time."""
-    training = params.training.model_copy(update={"reconstruction_weight": 0.0, "opacity_weight": 0.0})
+    official = with_training(params, reconstruction_weight=0.0, opacity_weight=0.0)
     told = ["Training steps are measured without the reconstruction loss, which renders a third batch."]
-    return params.model_copy(update={"training": training}), told if params.training.reconstruction_weight > 0 else []
+    return official, told if params.training.reconstruction_weight > 0 else []
 
 
 def _images_in_memory(params: Params, side: int, most: int, device: torch.device) -> int:
