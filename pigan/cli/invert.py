@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pigan.cli.objects import open_model
 from pigan.cli.options import ModelName, OnDevice, app, finite, new_folder, wrote
 from pigan.errors import UsageError
 from pigan.synthesis.inverting.settings import SearchSettings
@@ -100,16 +101,12 @@ def invert(
         raise UsageError("--mask: belongs to one photo; invert them one by one, or give photos with transparent pixels")
     if held_out is not None and (len(photos) > 1 or held_out_yaw is None or held_out_pitch is None):
         raise UsageError("--held-out: goes with one photo, --held-out-yaw and --held-out-pitch")
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.inverting.batch import invert_photos
     from pigan.synthesis.inverting.orbit import Known
     from pigan.synthesis.inverting.outcome import HeldOut
     from pigan.synthesis.inverting.photo import read_photo
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
-    prepare_process(trained.params.training.threads)
+    trained = open_model(model, device)
     side = resolution or trained.params.generate.resolution
     red, green, blue = trained.params.dataset.crop.background
     background = (red, green, blue) if flatten else None
@@ -123,7 +120,7 @@ def invert(
     if perceptual > 0:
         from pigan.evaluation.perceptual import FeatureMaps
 
-        features = FeatureMaps().to(chosen)
+        features = FeatureMaps().to(trained.device)
     known = Known(
         None if yaw is None else math.radians(yaw),
         None if pitch is None else math.radians(pitch),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pigan.cli.objects import CodeFiles, objects_of
+from pigan.cli.objects import CodeFiles, objects_of, open_model
 from pigan.cli.options import ModelName, OnDevice, Seeds, Truncation, app, finite, new_file, parse_seeds, wrote
 from pigan.errors import UsageError
 from pigan.synthesis.choices import Colours, SurfaceKind
@@ -92,13 +92,9 @@ def mesh(
     from pigan.synthesis.meshing.formats import check_suffix, save_mesh
 
     check_suffix(out)
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.mesh import MeshSettings, mesh_of
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
-    prepare_process(trained.params.training.threads)
+    trained = open_model(model, device)
     angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))
     settings = MeshSettings(resolution, surface, height, side, faces, not all_pieces, not with_holes, colours, *angles)
     psi = trained.params.generate.sheet_truncation if truncation is None else truncation

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from pigan.cli.objects import CodeFiles, objects_of
+from pigan.cli.objects import CodeFiles, objects_of, open_model
 from pigan.cli.options import (
     ModelName,
     OnDevice,
@@ -85,14 +85,10 @@ def render(
     if layout == "views" and yaw is not None:
         raise UsageError("--yaw is that of one view: that layout shows several; leave it out")
     from pigan.files import sha256_file, write_json
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.stills import Looks, description, plan, render_plan, write_stills
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
+    trained = open_model(model, device)
     own = trained.params
-    prepare_process(own.training.threads)
     trained.check_samples(samples)
     if lock_view is not None:
         trained = trained.with_locked_view(lock_view)
