@@ -10,7 +10,8 @@ import torch
 from pigan import config, presets
 from pigan.errors import PiganError
 from pigan.files import read_json, work_root
-from pigan.machine import Fact, asked, machine_facts, usable_processors
+from pigan.machine import Fact, asked, machine_facts
+from pigan.processor import usable_processors
 from pigan.report.speed import Estimate
 from pigan.report.tables import write_significant
 from pigan.runtime import prepare_process

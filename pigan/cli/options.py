@@ -131,11 +131,6 @@ def typed() -> str:
     return shlex.join(["pigan", *sys.argv[1:]])
 
 
-def processors() -> int:
-    """How many this process may use, as a cluster's scheduler set it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def wrote(path: Path) -> None:
     """Tells what a command made."""
     typer.echo(f"wrote {path}")

@@ -19,11 +19,11 @@ from pigan.cli.options import (
     new_file,
     new_folder,
     one_of,
-    processors,
     typed,
     wrote,
 )
 from pigan.errors import UsageError
+from pigan.processor import usable_processors
 
 
 @app.command()
@@ -43,7 +43,7 @@ def download(
     loaded = config.load(params)
     from pigan.data.sources.download import download as run
 
-    run(loaded, out, source=source, accept_terms=accept_terms, workers=workers or processors())
+    run(loaded, out, source=source, accept_terms=accept_terms, workers=workers or usable_processors())
     wrote(out)
 
 
@@ -58,7 +58,7 @@ def crop(
     loaded = config.load(params)
     from pigan.data.crop import crop as run
 
-    info = run(loaded, raw, out, workers or processors())
+    info = run(loaded, raw, out, workers or usable_processors())
     typer.echo(f"kept {info['count']:,} of {info['found']:,} images, rejected {len(info['rejected']):,}")
     wrote(out)
 
@@ -225,7 +225,7 @@ def bench(
     from pigan.report.speed import write_speed
     from pigan.runtime import choose_device, prepare_process
 
-    used = threads or (loaded.training.threads if loaded else processors())
+    used = threads or (loaded.training.threads if loaded else usable_processors())
     prepare_process(used)
     wanted = tuple(name.strip() for name in cases.split(",") if name.strip())
     speed = run(loaded, Settings(choose_device(device, 1), used, quick, wanted, estimates, typed()))

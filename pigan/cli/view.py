@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import ModelName, OnDevice, app, processors
+from pigan.cli.options import ModelName, OnDevice, app
 from pigan.errors import PiganError
+from pigan.processor import usable_processors
 
 
 @app.command()
@@ -30,5 +31,5 @@ def view(
 
     chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
-    prepare_process(processors())
+    prepare_process(usable_processors())
     serve(trained, model, port, open_browser)
