@@ -31,7 +31,7 @@ def examine(params: Path | None, device: torch.device) -> list[Fact]:
     if params is None and not place.is_file():
         advice = "make one with `pigan params demo > params.yaml`; what follows is for the demo"
         facts.append(Fact("params", "no params.yaml here", "advice", advice))
-        loaded = config.parse(presets.values(presets.BASE))
+        loaded = presets.params(presets.BASE)
     else:
         try:
             loaded = config.load(place)

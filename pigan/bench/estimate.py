@@ -14,7 +14,7 @@ from pigan import presets
 from pigan.bench.counting import judging
 from pigan.bench.measure import Run, interleaved
 from pigan.bench.step_cases import judging_run, sampling_run
-from pigan.bench.subject import preset_params, with_training
+from pigan.bench.subject import with_training
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.speed import Estimate
@@ -32,7 +32,7 @@ def estimates(device: torch.device, quick: bool, own: Mapping[str, Params] | Non
 
     About a minute on two processors, less with `quick`, which measures small images only; seconds on a GPU.
     """
-    experiments = own or {name: preset_params(name) for name in presets.NAMES}
+    experiments = own or {name: presets.params(name) for name in presets.NAMES}
     rates = Rates(device, quick)
     return [
         estimate

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from pigan import config, presets
+from pigan import presets
 from pigan.bench.counting import Kind, field_forward, judging, step_count
 from pigan.bench.machine import precisions
 from pigan.bench.plain_step import kept_bytes
@@ -69,14 +69,9 @@ def with_training(params: Params, **changes: object) -> Params:
     return params.model_copy(update={"training": params.training.model_copy(update=changes)})
 
 
-def preset_params(name: str) -> Params:
-    """A preset's params."""
-    return config.parse(presets.values(name), name)
-
-
 def paper_subject(device: torch.device, quick: bool) -> Subject:
     """The paper's network with the CelebA preset's camera, losses and discriminator."""
-    params = preset_params(PAPER_PRESET)
+    params = presets.params(PAPER_PRESET)
     samples = params.model.samples
     if device.type == "cuda":
         return Subject(

@@ -99,7 +99,7 @@ def weights(
     from pigan.evaluation.weights import describe, weight_file
 
     place = params or PARAMS
-    loaded = config.load(place) if params or place.is_file() else config.parse(presets.values(presets.BASE))
+    loaded = config.load(place) if params or place.is_file() else presets.params(presets.BASE)
     if name is None:
         typer.echo(describe(loaded.evaluate))
     else:
