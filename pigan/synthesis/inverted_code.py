@@ -1,7 +1,6 @@
 """The code of an inverted photo as a file, tied to the weights of the model that it belongs to."""
 
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,12 +19,10 @@ def generator_sha256(generator: Generator) -> str:
     return content_sha256({}, {name: value.detach().cpu() for name, value in generator.state_dict().items()})
 
 
-def save_code(
-    path: Path, code: Float[Tensor, "1 code"], model: TrainedModel, pose: dict[str, float], about: dict[str, Any]
-) -> None:
-    """Writes the code, its camera (yaw and pitch in radians, distance in world units) and what more there is to say."""
+def save_code(path: Path, code: Float[Tensor, "1 code"], model: TrainedModel, pose: dict[str, float]) -> None:
+    """Writes the code and its camera (yaw and pitch in radians, distance in world units)."""
     header = {"kind": KIND, "model": str(model.source), "model_sha256": generator_sha256(model.generator)}
-    write_tensors(path, {"code": code}, {**header, "pose": pose, **about})
+    write_tensors(path, {"code": code}, {**header, "pose": pose})
 
 
 def load_code(path: Path, model: TrainedModel) -> Float[Tensor, "1 code"]:

@@ -88,7 +88,7 @@ def write_outcome(
     }
     if held_out is not None:
         result["held_out"] = _held_out(model, best, held_out, side)
-    save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance}, {})
+    save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance})
     scale = enlargement(side)
     save_image(folder / "input.png", photo.pixels)
     save_image(folder / "rendered.png", as_levels(seen.colour)[0])
