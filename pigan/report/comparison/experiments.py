@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from pigan.evaluation.intervals import CONFIDENCE
 from pigan.report.comparison.protocols import obstacles, protocol_of
 from pigan.report.metrics import EXTRACTOR_NAMES, SURFACE_METRICS, Metric, image_metrics, shape_metrics
 from pigan.report.seeds import Over, over, paired
 from pigan.report.summary import RunSummary, Summary
 
-CONFIDENCE = 0.95
 # numbers that accompany a metric and are none themselves
 BESIDE = re.compile(r"(fid_real|kid_std)_.+|empty_rays_real|.+_exact")
 
