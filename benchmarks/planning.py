@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ruamel.yaml import YAML
 
 from pigan import presets
-from pigan.cli.options import processors
+from pigan.processor import usable_processors
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (".dvcignore", ".gitignore", ".dvc/config", "dvc.yaml", "workflow", "pigan", "pyproject.toml")
@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2, help="the least of so many counts")
     chosen = parser.parse_args()
     print(
-        f"{processors()} processors; load {os.getloadavg()[0]:.1f} when it began. Wall seconds (processor seconds).\n"
+        f"{usable_processors()} processors; load {os.getloadavg()[0]:.1f} when it began. "
+        "Wall seconds (processor seconds).\n"
     )
     print(f"| study | jobs | {' | '.join(f'`{name}`' for name in ENGINE)} |")
     print(f"| --- | --- | {' | '.join('---' for _ in ENGINE)} |", flush=True)

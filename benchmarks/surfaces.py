@@ -16,7 +16,8 @@ from embreex.rtcore_scene import EmbreeScene
 from pigan.rendering.cameras import look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.sections import Camera
-from pigan.synthesis.mesh import Kind, MeshSettings, mesh_of
+from pigan.synthesis.choices import SurfaceKind
+from pigan.synthesis.mesh import MeshSettings, mesh_of
 from pigan.synthesis.trained import load_model
 from pigan.synthesis.views import Views, render_views, usual_pitch, yaw_sweep
 
@@ -25,7 +26,7 @@ VIEWS, PIXELS = 8, 64
 HIGHER = 0.1
 # level of the brightest channel's darkest pixel that is still white
 WHITE = 230
-KINDS: tuple[Kind, ...] = ("opaque", "density")
+KINDS: tuple[SurfaceKind, ...] = ("opaque", "density")
 
 
 @dataclass

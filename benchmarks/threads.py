@@ -13,9 +13,10 @@ import sys
 
 import torch
 
+from pigan import presets
 from pigan.bench.measure import interleaved
 from pigan.bench.step_cases import step_run
-from pigan.bench.subject import preset_params
+from pigan.bench.subject import with_training
 from pigan.cli import spin_for_a_moment
 from pigan.runtime import prepare_process
 
@@ -54,9 +55,8 @@ def main() -> None:
 def milliseconds(step: str, threads: int) -> str:
     """The median of a few calls of one step, `preset:side:batch`."""
     name, side, batch = step.split(":")
-    params, device = preset_params(name), torch.device("cpu")
-    changes = {"threads": threads, "kernel": "folded", "precision": "fp32"}
-    params = params.model_copy(update={"training": params.training.model_copy(update=changes)})
+    params, device = presets.params(name), torch.device("cpu")
+    params = with_training(params, threads=threads, kernel="folded", precision="fp32")
     (times,) = interleaved([step_run(params, int(side), int(batch), device)], device, SECONDS, CALLS)
     return f"{statistics.median(times):.0f}"
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from ruamel.yaml import YAML
 
+from benchmarks import standins
+from benchmarks.standins import Scores, Standin, scores
 from pigan import config, presets
-from pigan.evaluation import standins
 from pigan.evaluation.hollow import hollow_share
-from pigan.evaluation.standins import Scores, Standin, scores
 
 COLUMNS = {
     "photometric": ("colours, reprojected (MSE)", ".4f"),

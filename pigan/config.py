@@ -140,6 +140,11 @@ class Params(Section):
         merged = merge(self.model_dump(), overrides)
         return parse(merged, where=f"arm {arm}")
 
+    @property
+    def rendered_samples(self) -> int:
+        """Samples a ray in the coarse pass of all that is rendered after training."""
+        return self.model.samples * self.generate.samples_multiplier
+
     def resolutions(self) -> list[int]:
         """Sides in pixels that the prepared data is stored at."""
         return sorted({*(link.resolution for link in self.curriculum.order), self.generate.resolution})

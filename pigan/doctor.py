@@ -10,7 +10,8 @@ import torch
 from pigan import config, presets
 from pigan.errors import PiganError
 from pigan.files import read_json, work_root
-from pigan.machine import Fact, asked, machine_facts, usable_processors
+from pigan.machine import Fact, asked, machine_facts
+from pigan.processor import usable_processors
 from pigan.report.speed import Estimate
 from pigan.report.tables import write_significant
 from pigan.runtime import prepare_process
@@ -30,7 +31,7 @@ def examine(params: Path | None, device: torch.device) -> list[Fact]:
     if params is None and not place.is_file():
         advice = "make one with `pigan params demo > params.yaml`; what follows is for the demo"
         facts.append(Fact("params", "no params.yaml here", "advice", advice))
-        loaded = config.parse(presets.values(presets.BASE))
+        loaded = presets.params(presets.BASE)
     else:
         try:
             loaded = config.load(place)
@@ -140,15 +141,12 @@ def _features(params: config.Params) -> Fact:
 
 def _kernel(params: config.Params, device: torch.device) -> Fact:
     """What kernel and precision of the main arm come to on the device; no arm may ask for what it cannot have."""
-    from pigan.kernels.choose import choose_numerics
+    from pigan.kernels.choose import rendering_numerics, training_numerics
 
     found = {}
     for arm in params.arms:
         own = params.for_arm(arm)
-        found[arm] = [
-            choose_numerics(own.training.kernel, precision, own.model, device)
-            for precision in (own.training.precision, own.generate.precision)
-        ]
+        found[arm] = training_numerics(own, device), rendering_numerics(own, device)
     training, rendering = (f"{numerics.kernel} {SHORT[numerics.dtype]}" for numerics in found[params.report.main_arm])
     return Fact("kernel", f"{training} in training, {rendering} in rendering, on {device.type}")
 

@@ -1,7 +1,6 @@
 """What this machine has, a fact a line."""
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import torch
 
 from pigan.errors import PiganError
 from pigan.files import work_root
+from pigan.processor import instructions, processor_name, usable_processors
 
 State = Literal["ok", "advice", "missing"]
 
@@ -50,13 +50,8 @@ def asked(name: str, look: Callable[[], Fact]) -> Fact:
         return Fact(name, f"cannot be found out ({type(error).__name__}: {' '.join(str(error).split())})", "advice")
 
 
-def usable_processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _processors() -> Fact:
-    return Fact("processors", f"{usable_processors()} usable of {os.cpu_count()}, {_cpu('model name') or 'unnamed'}")
+    return Fact("processors", f"{usable_processors()} usable of {os.cpu_count()}, {processor_name() or 'unnamed'}")
 
 
 def _memory() -> Fact:
@@ -65,8 +60,7 @@ def _memory() -> Fact:
 
 def _instructions() -> Fact:
     known = torch.backends.cpu.get_cpu_capability()
-    flags = (_cpu("flags") or _cpu("Features")).split()
-    if found := [name for name in SIXTEEN_BIT if name in flags]:
+    if found := [name for name in SIXTEEN_BIT if name in instructions()]:
         return Fact("instructions", f"{known}, 16-bit by {', '.join(found)}")
     advice = "leave precision at auto, which is fp32: 16-bit products are emulated here, and slow"
     return Fact("instructions", f"{known}, no 16-bit arithmetic", "advice", advice)
@@ -135,14 +129,6 @@ def _disk() -> Fact:
     free = shutil.disk_usage(place).free
     told = f"{free / GB:.0f} GB free where {work_root()} is"
     return Fact("disk", told) if free > LITTLE_DISK else Fact("disk", told, "advice", "large datasets need more")
-
-
-def _cpu(key: str) -> str:
-    """What Linux tells of the first processor under this key; empty where it tells nothing."""
-    place = Path("/proc/cpuinfo")
-    lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
-    told = (line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == key)
-    return next(told, platform.processor() if key == "model name" else "")
 
 
 def _version(name: str) -> str | None:

@@ -115,6 +115,10 @@ class Model(Section):
         """Samples of both passes, as in training."""
         return self.samples * (2 if self.hierarchical else 1)
 
+    def points(self, side: int) -> int:
+        """Points at which the field of one image of `side` pixels is asked in training."""
+        return side**2 * self.samples_a_ray
+
 
 class Link(Section):
     """One training stage and what it starts from."""

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from pigan import cli, config, doctor, machine, presets
 from pigan.errors import PiganError
 from pigan.machine import Fact
+from pigan.processor import usable_processors
 from pigan.report.speed import Estimate
 
 CPU = torch.device("cpu")
@@ -151,7 +152,7 @@ def test_raw_and_prepared_data_are_found(write: Write, folder: Path) -> None:
 
 def test_more_threads_than_processors_is_advice(write: Write) -> None:
     fact = told(write(training={"threads": 100_000}))["threads"]
-    assert fact.state == "advice" and f"{machine.usable_processors()} at most" in fact.advice
+    assert fact.state == "advice" and f"{usable_processors()} at most" in fact.advice
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_more_threads_than_processors_is_advice(write: Write) -> None:
 def test_16_bit_instructions_are_those_that_linux_names(
     monkeypatch: pytest.MonkeyPatch, flags: str, state: str, part: str
 ) -> None:
-    monkeypatch.setattr(machine, "_cpu", lambda key: flags if key == "flags" else "")
+    monkeypatch.setattr(machine, "instructions", flags.split)
     fact = told()["instructions"]
     assert fact.state == state and part in fact.value
 

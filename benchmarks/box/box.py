@@ -15,13 +15,13 @@ from benchmarks.box.experiment import params_of_box, reached_params, trained_by
 from benchmarks.box.place import Place, load_params
 from benchmarks.box.state import adopt, pack, take_up, unpack
 from benchmarks.box.targets import curriculum_hours, kernel_checks, quality, speed_targets
+from pigan.chain.place import LOG
 from pigan.errors import PiganError
 from pigan.files import read_json, write_json
 from pigan.report.speed import read_speed
 from pigan.sections import Kernel
 from pigan.training.checkpoint import describe, read_tensors
 from pigan.training.deadline import EXIT_CODE, SPARE_SECONDS
-from pigan.training.loop import LOG
 
 MINUTE = 60.0
 # seconds of a box that are kept for writing what it leaves

@@ -15,9 +15,10 @@ from ruamel.yaml import YAML
 
 from pigan import config
 from pigan.chain import place as chain
+from pigan.chain.place import CHECKPOINT
 from pigan.config import Params
 from pigan.sections import Link
-from pigan.training.loop import CHECKPOINT, Run
+from pigan.training.loop import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 1.0

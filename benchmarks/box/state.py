@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.box.place import Place
+from pigan.chain.place import CHECKPOINT, LOG, STATE
 from pigan.config import Params, parse
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -23,7 +24,6 @@ from pigan.files import atomic_directory
 from pigan.sections import Link
 from pigan.stages.train import training_key
 from pigan.training.checkpoint import read_tensors, write_tensors
-from pigan.training.loop import CHECKPOINT, LOG, STATE
 from pigan.training.state import ADAM_MOMENTS, architecture
 
 FORMAT = 1

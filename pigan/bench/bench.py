@@ -1,7 +1,6 @@
 """`pigan bench`: all cases, and what they come to in a file, a table and plots."""
 
 import datetime
-import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from pigan.bench.case import Case, measure
 from pigan.bench.estimate import estimates
 from pigan.bench.field_cases import field_case, render_case
 from pigan.bench.host_cases import data_case, fid_case
-from pigan.bench.machine import PROCESSOR, measure_machine
+from pigan.bench.machine import measure_machine
 from pigan.bench.scaling import scaling_points
 from pigan.bench.step_cases import discriminator_case, share_with_gradient, step_case
 from pigan.bench.subject import KERNELS, Subject, Way, chosen_way, own_subject, paper_subject, ways_of, with_way
@@ -23,6 +22,7 @@ from pigan.config import Params
 from pigan.errors import UsageError
 from pigan.files import atomic_file
 from pigan.kernels.choose import DTYPES
+from pigan.processor import processor_name
 from pigan.progress import Progress
 from pigan.report.speed import Speed, write_speed
 from pigan.report.speedfigures import draw_roofline, draw_scaling
@@ -159,6 +159,4 @@ def _device(device: torch.device) -> str:
     """The processor or GPU, with the instructions that count."""
     if device.type == "cuda":
         return device_name(device)
-    lines = PROCESSOR.read_text(encoding="utf-8").splitlines() if PROCESSOR.is_file() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return f"{next(names, platform.processor() or 'CPU')} ({torch.backends.cpu.get_cpu_capability()})"
+    return f"{processor_name() or 'CPU'} ({torch.backends.cpu.get_cpu_capability()})"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from pigan.bench.counting import Count, bound_of
 from pigan.bench.measure import ROUNDS, ROUNDS_QUICK, Make, Run, interleaved, peak_of
@@ -55,6 +57,16 @@ class Case:
     error_of: str = ""
     tensors: bool = True
     """Its memory is that of tensors; else memory is not measured."""
+
+
+def weight_gradient(module: nn.Module) -> Float[Tensor, "weight"]:
+    """The gradients of all weights that have one, in float64."""
+    return torch.cat([p.grad.double().flatten() for p in module.parameters() if p.grad is not None])
+
+
+def relative_error(got: Tensor, truth: Tensor) -> float:
+    """L2 of the difference by L2 of the truth."""
+    return float((got - truth).norm() / truth.norm())
 
 
 def measure(case: Case, device: torch.device, machine: Machine, quick: bool, progress: Progress) -> list[Row]:

@@ -145,7 +145,7 @@ def judging(
 
 def step_count(model: Model, side: int, batch: int, way: Kind, width: int = FLOAT, cached: bool = False) -> Count:
     """A whole training step: two renderings, one of them with gradients, and both networks' updates."""
-    points = batch * points_of(model, side)
+    points = batch * model.points(side)
     config, plain = model.discriminator, way == "plain"
     return (
         field_forward(model, points, way, width, cached)
@@ -153,11 +153,6 @@ def step_count(model: Model, side: int, batch: int, way: Kind, width: int = FLOA
         + judging(config, model.z_dim, side, batch, "step", plain, width)
         + judging(config, model.z_dim, side, batch, "through" if plain else "through_frozen", plain, width)
     )
-
-
-def points_of(model: Model, side: int) -> int:
-    """Points at which one image's field is asked."""
-    return side**2 * model.samples * (2 if model.hierarchical else 1)
 
 
 def bound_of(flop: float, byte: float, matmul_gflops: float, bandwidth_gb_s: float) -> Literal["compute", "memory"]:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from pigan import presets
-from pigan.bench.counting import judging, points_of
+from pigan.bench.counting import judging
 from pigan.bench.measure import Run, interleaved
 from pigan.bench.step_cases import judging_run, sampling_run
-from pigan.bench.subject import preset_params
+from pigan.bench.subject import with_training
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.speed import Estimate
@@ -24,7 +24,7 @@ from pigan.training.memory import GB, peak_bytes, tile_of
 SIDE_CPU, SIDE_CPU_QUICK, IMAGES, IMAGES_GPU = 64, 32, 4, 32
 FIELD_SIDE, FIELD_SIDE_GPU, POINTS, POINTS_GPU = 16, 64, 1 << 13, 1 << 21
 SECONDS, ROUNDS, ROUNDS_QUICK = 0.5, (2, 5), (1, 3)
-NO_LIMIT = 1e6
+UNLIMITED = {"memory_limit_gb": 1e6}
 
 
 def estimates(device: torch.device, quick: bool, own: Mapping[str, Params] | None = None) -> list[Estimate]:
@@ -32,7 +32,7 @@ def estimates(device: torch.device, quick: bool, own: Mapping[str, Params] | Non
 
     About a minute on two processors, less with `quick`, which measures small images only; seconds on a GPU.
     """
-    experiments = own or {name: preset_params(name) for name in presets.NAMES}
+    experiments = own or {name: presets.params(name) for name in presets.NAMES}
     rates = Rates(device, quick)
     return [
         estimate
@@ -55,9 +55,9 @@ class Rates:
         key = repr((size, training.kernel, training.precision))
         if key not in self._rates:
             side = FIELD_SIDE_GPU if gpu else FIELD_SIDE
-            images = max(1, (POINTS_GPU if gpu else POINTS) // points_of(model, side))
-            run = sampling_run(_unlimited(params), side, images, self.device)
-            self._rates[key] = self._seconds(run) / (images * points_of(model, side))
+            images = max(1, (POINTS_GPU if gpu else POINTS) // model.points(side))
+            run = sampling_run(with_training(params, **UNLIMITED), side, images, self.device)
+            self._rates[key] = self._seconds(run) / (images * model.points(side))
         return self._rates[key]
 
     def of_image(self, params: Params, side: int) -> float:
@@ -69,7 +69,8 @@ class Rates:
         shape = (config.width, config.max_channels) if self.quick else config
         key = repr((shape, measured, params.training.kernel, params.training.precision))
         if key not in self._rates:
-            seconds = self._seconds(judging_run(_unlimited(params), measured, images, self.device)) / images
+            run = judging_run(with_training(params, **UNLIMITED), measured, images, self.device)
+            seconds = self._seconds(run) / images
             self._rates[key] = seconds / _judged(params, measured)
         return self._rates[key] * _judged(params, side)
 
@@ -86,7 +87,7 @@ def _judged(params: Params, side: int) -> float:
 def _stages(name: str, params: Params, rates: Rates) -> Iterable[Estimate]:
     for link in params.curriculum.order:
         stage, side = params.curriculum.stages[link.name], link.resolution
-        an_image = points_of(params.model, side) * rates.of_point(params) + rates.of_image(params, side)
+        an_image = params.model.points(side) * rates.of_point(params) + rates.of_image(params, side)
         yield Estimate(
             preset=name,
             stage=link.name,
@@ -101,11 +102,6 @@ def _memory(params: Params, side: int, batch: int, device: torch.device) -> int:
         tile = tile_of(params, side, batch, device)
     except PiganError:
         # more than there is
-        params = _unlimited(params)
+        params = with_training(params, **UNLIMITED)
         tile = tile_of(params, side, batch, device)
     return peak_bytes(params, side, batch, tile, device)
-
-
-def _unlimited(params: Params) -> Params:
-    training = params.training.model_copy(update={"memory_limit_gb": NO_LIMIT})
-    return params.model_copy(update={"training": training})

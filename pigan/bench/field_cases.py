@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.bench.case import Case, Side, side_of
-from pigan.bench.counting import field_forward, field_training, points_of
+from pigan.bench.case import Case, Side, relative_error, side_of, weight_gradient
+from pigan.bench.counting import field_forward, field_training
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.reference import Draws, plain_field, staged_images
 from pigan.bench.subject import Subject, Way, numerics_of, with_way
@@ -54,7 +54,7 @@ class Asked:
 def field_case(subject: Subject, ways: list[Way], device: torch.device) -> Case:
     """Forward and backward of the field; pigan's tile by tile, as its training step does."""
     params, (images, side) = subject.params, subject.field
-    model, points = params.model, points_of(subject.params.model, side)
+    model, points = params.model, subject.params.model.points(side)
     half = device.type == "cuda"
 
     def reference() -> Run:
@@ -72,7 +72,7 @@ def field_case(subject: Subject, ways: list[Way], device: torch.device) -> Case:
         return _gradient(params, device, lambda generator, asked: _plain(generator, asked, False), torch.float64)
 
     def distance(run: Callable[[Generator, Asked], None]) -> float:
-        return float((_gradient(params, device, run, torch.float32) - truth()).norm() / truth().norm())
+        return relative_error(_gradient(params, device, run, torch.float32), truth())
 
     def error(way: Way) -> float:
         numerics = numerics_of(way, model, device)
@@ -118,13 +118,13 @@ def render_case(subject: Subject, ways: list[Way], device: torch.device) -> Case
 
     def distance(render: Callable[[Generator, Draws], Tensor]) -> float:
         one = _draws(params, settings, images, side, device).part(slice(1))
-        return float((render(_solid_generator(params, device), one) - truth()).norm() / truth().norm())
+        return relative_error(render(_solid_generator(params, device), one), truth())
 
     def error(way: Way) -> float:
         numerics = numerics_of(way, model, device)
         return distance(lambda generator, draws: _rendered(generator, draws, side, params, settings, numerics))
 
-    points = images * side**2 * samples * (2 if model.hierarchical else 1)
+    points = images * side**2 * settings.samples_a_ray
     return Case(
         slug="render",
         title="Image without gradients",
@@ -195,7 +195,7 @@ def _gradient(
     """All weights' gradients of a few points, in float64."""
     generator = _generator(params, device).to(dtype)
     run(generator, Asked(params, ERROR_IMAGES, ERROR_POINTS, device).to(dtype))
-    return torch.cat([p.grad.double().flatten() for p in generator.parameters() if p.grad is not None])
+    return weight_gradient(generator)
 
 
 def _draws(params: Params, settings: RaySettings, images: int, side: int, device: torch.device) -> Draws:

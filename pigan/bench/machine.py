@@ -1,11 +1,10 @@
 """What the machine can do at best: matrix multiplication by precision, and copying memory."""
 
-from pathlib import Path
-
 import torch
 
 from pigan.bench.measure import Run, interleaved
 from pigan.kernels.choose import DTYPES
+from pigan.processor import instructions
 from pigan.report.speed import Machine
 from pigan.sections import Precision
 
@@ -15,7 +14,6 @@ SHAPES_GPU = ((1 << 20, 256, 256), (4096, 4096, 4096), (8192, 8192, 8192))
 COPIED_CPU, COPIED_GPU = 1 << 28, 1 << 32
 SECONDS, SECONDS_QUICK, ROUNDS = 1.0, 0.2, (3, 50)
 CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-PROCESSOR = Path("/proc/cpuinfo")
 
 
 def precisions(device: torch.device) -> dict[Precision, str | None]:
@@ -29,13 +27,7 @@ def precisions(device: torch.device) -> dict[Precision, str | None]:
 
 def cpu_has_bf16() -> bool:
     """Whether the processor multiplies bf16 matrices; where it does not say, no."""
-    try:
-        lines = PROCESSOR.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    # x86 calls them flags, arm features
-    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return not CPU_FLAGS.isdisjoint(flags.split())
+    return not CPU_FLAGS.isdisjoint(instructions())
 
 
 def measure_machine(device: torch.device, quick: bool) -> Machine:

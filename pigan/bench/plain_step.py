@@ -22,6 +22,7 @@ from pigan.models.patchpose import place_of
 from pigan.sections import Model
 from pigan.training.curriculum import Schedule
 from pigan.training.state import TrainingState
+from pigan.training.step import set_rates
 
 # the authors' card; their released batches are split so that they fit
 CARD_BYTES = 48e9
@@ -44,7 +45,7 @@ class PlainState:
 
 def plain_state(state: TrainingState, params: Params, dtype: torch.dtype = torch.float32) -> PlainState:
     """The reference at the weights of `state`, on its device, in `dtype`."""
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     top = params.curriculum.order[-1].resolution
     generator = Generator(params.model)
     generator.load_state_dict(state.generator.state_dict())
@@ -74,7 +75,7 @@ def kept_bytes(model: Model, half: bool) -> int:
 
 def parts_of(model: Model, resolution: int, batch: int, half: bool) -> int:
     """In how many parts the authors' card takes a batch: 2 for 56 images of 64 px with 12 + 12 samples."""
-    points = batch * resolution**2 * model.samples * (2 if model.hierarchical else 1)
+    points = batch * model.points(resolution)
     return min(batch, math.ceil(points * kept_bytes(model, half) / CARD_BYTES))
 
 
@@ -86,12 +87,8 @@ def plain_training_step(
     draws: tuple[Draws, Draws],
 ) -> dict[str, float]:
     """One step of both networks; `draws` are the generated images of the discriminator's and of the generator's."""
-    for optimizer, rate in (
-        (state.optimizer_generator, values.lr_generator),
-        (state.optimizer_discriminator, values.lr_discriminator),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    set_rates(state.optimizer_generator, values.lr_generator)
+    set_rates(state.optimizer_discriminator, values.lr_discriminator)
     resolution = real.shape[-1]
     fake = plain_fakes(state, params, draws[0], resolution)
     loss_d = plain_discriminator_step(state, params, values, real, fake, draws[0])
@@ -203,5 +200,5 @@ def _move_average(average: nn.Module, current: nn.Module, decay: float, updates:
 
 
 def _autocast(state: PlainState) -> torch.autocast:
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     return torch.autocast(device.type, dtype=torch.float16, enabled=state.scaler.is_enabled())

@@ -5,7 +5,6 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from pigan.bench.counting import points_of
 from pigan.bench.measure import interleaved
 from pigan.bench.step_cases import step_run
 from pigan.config import Params
@@ -50,7 +49,7 @@ def scaling_points(params: Params, device: torch.device, quick: bool) -> list[Sc
         ScalingPoint(
             what=what,
             value=getattr(step, what),
-            points=step.batch * points_of(_with_samples(params, step.samples).model, step.resolution),
+            points=step.batch * _with_samples(params, step.samples).model.points(step.resolution),
             ms=took[step],
             images=step.batch,
         )

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from pigan.bench.case import Case, Side, side_of
+from pigan.bench.case import Case, Side, relative_error, side_of, weight_gradient
 from pigan.bench.counting import judging, step_count
 from pigan.bench.measure import Run, as_usual
 from pigan.bench.plain_step import (
@@ -19,7 +19,7 @@ from pigan.bench.plain_step import (
     plain_training_step,
 )
 from pigan.bench.reference import Draws
-from pigan.bench.subject import Subject, Way, draws_of, usual_values, with_way
+from pigan.bench.subject import Subject, Way, draws_of, usual_values, with_training, with_way
 from pigan.config import Params
 from pigan.models.generator import Generator
 from pigan.models.siren import with_heads
@@ -28,7 +28,7 @@ from pigan.runtime import generator_for
 from pigan.training.curriculum import Schedule
 from pigan.training.fakes import Fakes
 from pigan.training.state import TrainingState, initial_state
-from pigan.training.step import discriminator_step, generator_step, training_step
+from pigan.training.step import discriminator_step, generator_step, set_rates, training_step
 
 SEED, NETWORKS = 0, ("discriminator", "generator")
 # gradients are compared at a small side: the error does not grow with it, and float64 is slow
@@ -66,7 +66,7 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
         own = with_way(params, way)
         state, real = initial_state(own, device, SEED), _real(batch, side, device)
         fakes = Ready(own, state.generator, side, batch, device)
-        _set_rate(state.optimizer_discriminator, values.lr_discriminator)
+        set_rates(state.optimizer_discriminator, values.lr_discriminator)
 
         def run() -> None:
             discriminator_step(state, own, values, real, fakes)
@@ -78,9 +78,8 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
         dtype: torch.dtype, params: Params = params, side: int = side, batch: int = batch
     ) -> tuple[PlainState, Run]:
         state = plain_state(initial_state(params, device, SEED), params, dtype)
-        _set_rate(state.optimizer_discriminator, values.lr_discriminator)
-        random = generator_for(device, SEED, "bench fakes")
-        draws = draws_of(Fakes(params, side, batch, values.density_noise, random)).to(dtype)
+        set_rates(state.optimizer_discriminator, values.lr_discriminator)
+        draws = draws_of(_fakes(params, side, batch, device)).to(dtype)
         fake, real = plain_fakes(state, params, draws, side), _real(batch, side, device).to(dtype)
 
         def run() -> None:
@@ -91,10 +90,11 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
         return state, run
 
     def gradient(make: Callable[..., tuple[TrainingState | PlainState, Run]], what: Way | torch.dtype) -> Tensor:
-        state, run = make(what, _unclipped(params), min(side, ERROR_SIDE), min(batch, ERROR_IMAGES))
+        unclipped = with_training(params, grad_clip=NO_CLIP)
+        state, run = make(what, unclipped, min(side, ERROR_SIDE), min(batch, ERROR_IMAGES))
         _calm(state)
         run()
-        return _gradient(state.discriminator)
+        return weight_gradient(state.discriminator)
 
     @functools.cache
     def truth() -> Tensor:
@@ -109,14 +109,14 @@ def discriminator_case(subject: Subject, ways: list[Way], device: torch.device) 
             path="plain",
             precision="fp16" if half else "fp32",
             make=lambda: reference(torch.float32)[1],
-            error=lambda: _distance(gradient(reference, torch.float32), truth()),
+            error=lambda: relative_error(gradient(reference, torch.float32), truth()),
             count=judging(config, z_dim, side, batch, "step", plain=True, width=2 if half else 4),
         ),
         sides=[
             side_of(
                 way,
                 lambda way: ours(way)[1],
-                lambda way: _distance(gradient(ours, way), truth()),
+                lambda way: relative_error(gradient(ours, way), truth()),
                 judging(config, z_dim, side, batch, "step", plain=False, width=way.width),
             )
             for way in ways
@@ -140,7 +140,7 @@ def step_case(subject: Subject, side: int, ways: list[Way], device: torch.device
 
     def error(way: Way | None) -> float:
         got = _step_gradients(params, way, torch.float32, side, batch, device)
-        return max(_distance(mine, true) for mine, true in zip(got, truth(), strict=True))
+        return max(relative_error(mine, true) for mine, true in zip(got, truth(), strict=True))
 
     return Case(
         slug=f"step_{side}" if dense is None else f"step_{side}_formed",
@@ -191,8 +191,7 @@ def plain_step_run(params: Params, side: int, batch: int, device: torch.device, 
 def sampling_run(params: Params, side: int, batch: int, device: torch.device) -> Run:
     """The generator's part of a training step: what both networks' updates ask the field."""
     generator = initial_state(params, device, SEED).generator
-    noise = usual_values(params, side).density_noise
-    fakes = Fakes(params, side, batch, noise, generator_for(device, SEED, "bench fakes"))
+    fakes = _fakes(params, side, batch, device)
 
     # real images that are rendered again are as many more
     batches = 2 if params.training.reconstruction_weight > 0 else 1
@@ -202,9 +201,7 @@ def sampling_run(params: Params, side: int, batch: int, device: torch.device) ->
         generator.zero_grad(set_to_none=True)
         for _ in range(batches):
             samples = fakes.samples(generator)
-            rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-            towards_rgb, towards_density = torch.autograd.grad(fakes.rendering(samples).colour.sum(), (rgb, density))
-            fakes.backward(generator, samples.depths, towards_rgb, towards_density)
+            fakes.backward(generator, samples.depths, *_towards(fakes, samples))
 
     return run
 
@@ -225,12 +222,21 @@ def judging_run(params: Params, side: int, batch: int, device: torch.device) -> 
 def share_with_gradient(params: Params, side: int, batch: int, device: torch.device) -> float:
     """Share (0..1) of a step's samples at which the generator is differentiated, at fresh weights."""
     generator = initial_state(params, device, SEED).generator
+    fakes = _fakes(params, side, batch, device)
+    rgb, density = _towards(fakes, fakes.samples(generator))
+    return float(((density != 0) | (rgb != 0).any(-1)).float().mean())
+
+
+def _fakes(params: Params, side: int, batch: int, device: torch.device) -> Fakes:
+    """Images to generate in a usual step."""
     noise = usual_values(params, side).density_noise
-    fakes = Fakes(params, side, batch, noise, generator_for(device, SEED, "bench fakes"))
-    samples = fakes.samples(generator)
-    rgb, density = samples.rgb.requires_grad_(), samples.density.requires_grad_()
-    towards = torch.autograd.grad(fakes.rendering(samples).colour.sum(), (rgb, density))
-    return float(((towards[1] != 0) | (towards[0] != 0).any(-1)).float().mean())
+    return Fakes(params, side, batch, noise, generator_for(device, SEED, "bench fakes"))
+
+
+def _towards(fakes: Fakes, samples: Samples) -> tuple[Tensor, ...]:
+    """Gradients of the sum of all colours by colour and density of the samples."""
+    leaves = samples.rgb.requires_grad_(), samples.density.requires_grad_()
+    return torch.autograd.grad(fakes.rendering(samples).colour.sum(), leaves)
 
 
 def _step_gradients(
@@ -238,23 +244,23 @@ def _step_gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of generator and discriminator in a step that moves nothing; `way` None: the reference's."""
     side, batch = min(side, ERROR_SIDE), min(batch, ERROR_IMAGES)
-    own = _unclipped(params if way is None else with_way(params, way))
+    own = with_training(params if way is None else with_way(params, way), grad_clip=NO_CLIP)
     values = usual_values(own, side)._replace(lr_generator=0.0, lr_discriminator=0.0)
     state, real = initial_state(own, device, SEED), _real(batch, side, device)
     if way is not None:
         _calm(state)
         training_step(state, own, values, real, SEED)
-        return _gradient(state.generator), _gradient(state.discriminator)
+        return weight_gradient(state.generator), weight_gradient(state.discriminator)
     plain = plain_state(state, own, dtype)
     _calm(plain)
     draws = [_train_draws(own, side, batch, device, 0, network).to(dtype) for network in NETWORKS]
-    _set_rate(plain.optimizer_discriminator, 0.0)
+    set_rates(plain.optimizer_discriminator, 0.0)
     fake = plain_fakes(plain, own, draws[0], side)
     plain_discriminator_step(plain, own, values, real.to(dtype), fake, draws[0])
     # before the generator's step adds to it what no update uses
-    of_discriminator = _gradient(plain.discriminator)
+    of_discriminator = weight_gradient(plain.discriminator)
     plain_generator_step(plain, own, values, draws[1], side)
-    return _gradient(plain.generator), of_discriminator
+    return weight_gradient(plain.generator), of_discriminator
 
 
 def _begin(params: Params, side: int, device: torch.device, dense: float | None) -> tuple[TrainingState, Schedule]:
@@ -286,25 +292,7 @@ def _real(batch: int, side: int, device: torch.device) -> Float[Tensor, "batch 3
     return (2 * torch.rand((batch, 3, side, side), generator=random) - 1).to(device)
 
 
-def _unclipped(params: Params) -> Params:
-    training = params.training.model_copy(update={"grad_clip": NO_CLIP})
-    return params.model_copy(update={"training": training})
-
-
 def _calm(state: TrainingState | PlainState) -> None:
     """Begins at a scale with which no fp16 gradient overflows, so that the first step counts."""
-    device = next(state.generator.parameters()).device.type
+    device = state.generator.device.type
     state.scaler = torch.amp.GradScaler(device, init_scale=ERROR_SCALE, enabled=state.scaler.is_enabled())
-
-
-def _set_rate(optimizer: torch.optim.Adam, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _gradient(module: nn.Module) -> Float[Tensor, "weight"]:
-    return torch.cat([p.grad.double().flatten() for p in module.parameters() if p.grad is not None])
-
-
-def _distance(got: Tensor, truth: Tensor) -> float:
-    return float((got - truth).norm() / truth.norm())

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import torch
 
-from pigan import config, presets
-from pigan.bench.counting import Kind, field_forward, judging, points_of, step_count
+from pigan import presets
+from pigan.bench.counting import Kind, field_forward, judging, step_count
 from pigan.bench.machine import precisions
 from pigan.bench.plain_step import kept_bytes
 from pigan.bench.reference import Draws
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import DTYPES, Numerics, choose_numerics
+from pigan.kernels.choose import DTYPES, Numerics, choose_numerics, training_numerics
 from pigan.sections import Model, Precision
 from pigan.training.curriculum import Schedule, schedule
 from pigan.training.fakes import Fakes
@@ -63,18 +63,17 @@ class Subject:
 
     def on_threads(self, threads: int) -> "Subject":
         """The same where training has so many threads."""
-        training = self.params.training.model_copy(update={"threads": threads})
-        return replace(self, params=self.params.model_copy(update={"training": training}))
+        return replace(self, params=with_training(self.params, threads=threads))
 
 
-def preset_params(name: str) -> Params:
-    """A preset's params."""
-    return config.parse(presets.values(name), name)
+def with_training(params: Params, **changes: object) -> Params:
+    """The same experiment with other values of its training."""
+    return params.model_copy(update={"training": params.training.model_copy(update=changes)})
 
 
 def paper_subject(device: torch.device, quick: bool) -> Subject:
     """The paper's network with the CelebA preset's camera, losses and discriminator."""
-    params = preset_params(PAPER_PRESET)
+    params = presets.params(PAPER_PRESET)
     samples = params.model.samples
     if device.type == "cuda":
         return Subject(
@@ -100,7 +99,7 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
         return step_count(model, side, 1, "plain").flop
 
     def a_picture(side: int) -> float:
-        return field_forward(model, own.generate.samples_multiplier * points_of(model, side), "plain").flop
+        return field_forward(model, own.generate.samples_multiplier * model.points(side), "plain").flop
 
     def judged(side: int) -> float:
         return judging(model.discriminator, model.z_dim, side, 1, "step", plain=True).flop
@@ -126,10 +125,7 @@ def own_subject(params: Params, device: torch.device, quick: bool) -> Subject:
         name=params.experiment,
         params=own,
         field=(_images_in_memory(own, side, images, device), side),
-        render=(
-            *smaller(a_picture, own.generate.resolution, MOST_PICTURES),
-            model.samples * own.generate.samples_multiplier,
-        ),
+        render=(*smaller(a_picture, own.generate.resolution, MOST_PICTURES), own.rendered_samples),
         discriminator=smaller(judged, last, batch),
         steps=steps,
         notes=tuple(notes),
@@ -164,7 +160,7 @@ def ways_of(params: Params, device: torch.device, quick: bool) -> tuple[list[Way
 
 def chosen_way(params: Params, device: torch.device) -> Way:
     """The path that the params' kernel and precision come to here."""
-    numerics = choose_numerics(params.training.kernel, params.training.precision, params.model, device)
+    numerics = training_numerics(params, device)
     return Way(numerics.kernel, next(name for name, dtype in DTYPES.items() if dtype == numerics.dtype))
 
 
@@ -175,8 +171,7 @@ def numerics_of(way: Way, model: Model, device: torch.device) -> Numerics:
 
 def with_way(params: Params, way: Way) -> Params:
     """The same experiment trained that way."""
-    training = params.training.model_copy(update={"kernel": way.kernel, "precision": way.precision})
-    return params.model_copy(update={"training": training})
+    return with_training(params, kernel=way.kernel, precision=way.precision)
 
 
 def usual_values(params: Params, side: int) -> Schedule:
@@ -192,9 +187,9 @@ def draws_of(fakes: Fakes) -> Draws:
 
 def _with_official_losses(params: Params) -> tuple[Params, list[str]]:
     """The same without the losses that the reference's step does not have, and a note if one of them costs time."""
-    training = params.training.model_copy(update={"reconstruction_weight": 0.0, "opacity_weight": 0.0})
+    official = with_training(params, reconstruction_weight=0.0, opacity_weight=0.0)
     told = ["Training steps are measured without the reconstruction loss, which renders a third batch."]
-    return params.model_copy(update={"training": training}), told if params.training.reconstruction_weight > 0 else []
+    return official, told if params.training.reconstruction_weight > 0 else []
 
 
 def _images_in_memory(params: Params, side: int, most: int, device: torch.device) -> int:
@@ -202,7 +197,7 @@ def _images_in_memory(params: Params, side: int, most: int, device: torch.device
     if device.type != "cuda":
         return most
     room = GPU_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return max(1, min(most, int(room // (points_of(params.model, side) * kept_bytes(params.model, half=False)))))
+    return max(1, min(most, int(room // (params.model.points(side) * kept_bytes(params.model, half=False)))))
 
 
 def _missing(way: Way, model: Model, device: torch.device) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pigan.report.markdown import table_of
 from pigan.report.speed import Estimate, Row, ScalingPoint, Speed, Times
 
 HEADER = (
@@ -31,10 +32,11 @@ def as_text(speed: Speed) -> str:
 
 def as_markdown(speed: Speed) -> str:
     """For a file."""
-    parts = [f"# Speed: {speed.subject}", _about(speed), _piped(HEADER, _rows(speed.rows, "<br>"))]
-    parts += ["## As one size grows", _piped(SCALING, _scaling(speed.scaling))] if speed.scaling else []
+    parts = [f"# Speed: {speed.subject}", _about(speed), table_of([HEADER, *_rows(speed.rows, "<br>")], words=True)]
+    if speed.scaling:
+        parts += ["## As one size grows", table_of([SCALING, *_scaling(speed.scaling)], words=True)]
     if speed.estimates:
-        parts += ["## Estimates", ESTIMATED, _piped(ESTIMATES, _estimates(speed.estimates))]
+        parts += ["## Estimates", ESTIMATED, table_of([ESTIMATES, *_estimates(speed.estimates)], words=True)]
     parts += ["\n".join(f"- {note}" for note in [*_errors(speed.rows), *speed.notes])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -120,8 +122,3 @@ def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in (header, *rows)
     )
-
-
-def _piped(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -8,6 +8,10 @@ from pigan.files import work_root
 
 # what generated/ says of itself, and the page of reports/<experiment>
 GENERATED, PAGE = "generated.json", "report.html"
+# what a training stage leaves behind
+CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
+# of its state in progress: the one before, and the next one until that takes its name
+PREVIOUS, NEXT = "checkpoint.previous.safetensors", "checkpoint.next.safetensors"
 
 
 @dataclass(frozen=True)

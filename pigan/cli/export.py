@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, new_folder, wrote
+from pigan.cli.options import ModelName, OnDevice, app, new_folder, wrote
 
 
 @app.command()
@@ -21,7 +21,7 @@ def export(
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Write mapping.onnx and field.onnx.")] = True,
     half: Annotated[bool, typer.Option("--half/--full", help="Weights in 16 bits, or in the 32 of training.")] = False,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Write a trained model as safetensors and ONNX, with settings, a picture and a model card.
 

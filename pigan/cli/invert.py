@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, finite, new_folder, wrote
+from pigan.cli.objects import open_model
+from pigan.cli.options import ModelName, OnDevice, app, finite, new_folder, wrote
 from pigan.errors import UsageError
+from pigan.synthesis.inverting.settings import SearchSettings
 
-STEPS, STARTS, RAYS, LR = 700, 12, 512, 0.01
-REGULARISATION, NOISE = 1e-5, 0.03
+# of a photo at any resolution
+USUAL = SearchSettings(resolution=0)
 
 
 @app.command()
@@ -41,24 +43,28 @@ def invert(
         typer.Option("--find-pose", help="Search for the pose, from --yaw and --pitch on; needless without them."),
     ] = False,
     find_distance: Annotated[bool, typer.Option("--find-distance", help="Search for the distance as well.")] = False,
-    starts: Annotated[int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")] = STARTS,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps for a photo.")] = STEPS,
-    rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = RAYS,
-    lr: Annotated[float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")] = LR,
+    starts: Annotated[
+        int, typer.Option("--starts", min=1, max=256, help="Objects and poses to start from.")
+    ] = USUAL.starts,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Optimiser steps for a photo.")] = USUAL.steps,
+    rays: Annotated[int, typer.Option("--rays", min=1, help="Pixels that a step looks at.")] = USUAL.rays,
+    lr: Annotated[
+        float, typer.Option("--lr", callback=finite, help="Learning rate of frequencies and phases.")
+    ] = USUAL.lr,
     regularisation: Annotated[
         float,
         typer.Option(
             "--regularisation", callback=finite, min=0, help="Weight of the squared distance from the average code."
         ),
-    ] = REGULARISATION,
+    ] = USUAL.regularisation,
     noise: Annotated[
         float,
         typer.Option("--noise", callback=finite, min=0, help="Noise on the code in the first step; it falls to 0."),
-    ] = NOISE,
+    ] = USUAL.noise,
     perceptual: Annotated[
         float,
         typer.Option("--perceptual", callback=finite, min=0, help="Weight of EfficientNet-Lite0's features; try 0.1."),
-    ] = 0.0,
+    ] = USUAL.perceptual,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="An image as large as the photo; dark pixels do not count.")
     ] = None,
@@ -88,8 +94,8 @@ def invert(
     preview_steps: Annotated[
         int, typer.Option("--preview-steps", min=1, help="Steps between two previews (preview.png) and saved states.")
     ] = 50,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts, rays and noise.")] = 0,
-    device: OnDevice = Device.auto,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of starts, rays and noise.")] = USUAL.seed,
+    device: OnDevice = "auto",
 ) -> None:
     """Find photos in a trained model: the object that looks like each, and the camera that saw it.
 
@@ -105,17 +111,12 @@ def invert(
         raise UsageError("--mask: belongs to one photo; invert them one by one, or give photos with transparent pixels")
     if held_out is not None and (len(photos) > 1 or held_out_yaw is None or held_out_pitch is None):
         raise UsageError("--held-out: goes with one photo, --held-out-yaw and --held-out-pitch")
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.inverting.batch import invert_photos
     from pigan.synthesis.inverting.orbit import Known
     from pigan.synthesis.inverting.outcome import HeldOut
     from pigan.synthesis.inverting.photo import read_photo
-    from pigan.synthesis.inverting.search import SearchSettings
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
-    prepare_process(trained.params.training.threads)
+    trained = open_model(model, device)
     side = resolution or trained.params.generate.resolution
     red, green, blue = trained.params.dataset.crop.background
     background = (red, green, blue) if flatten else None
@@ -129,7 +130,7 @@ def invert(
     if perceptual > 0:
         from pigan.evaluation.perceptual import FeatureMaps
 
-        features = FeatureMaps().to(chosen)
+        features = FeatureMaps().to(trained.device)
     known = Known(
         None if yaw is None else math.radians(yaw),
         None if pitch is None else math.radians(pitch),

@@ -1,33 +1,18 @@
 """The command that makes meshes of generated objects."""
 
 import math
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Seeds, Truncation, app, finite, new_file, parse_seeds, wrote
+from pigan.cli.objects import CodeFiles, objects_of, open_model
+from pigan.cli.options import ModelName, OnDevice, Seeds, Truncation, app, finite, new_file, parse_seeds, wrote
 from pigan.errors import UsageError
+from pigan.synthesis.choices import Colours, SurfaceKind
 
 if TYPE_CHECKING:
-    from pigan.synthesis.mesh import Kind, MeshFacts
-
-
-class Colours(StrEnum):
-    """Where the colours of vertices are seen from."""
-
-    average = "average"
-    view = "view"
-    none = "none"
-
-
-class Surface(StrEnum):
-    """What a mesh is the surface of."""
-
-    opaque = "opaque"
-    density = "density"
+    from pigan.synthesis.mesh import MeshFacts
 
 
 @app.command()
@@ -51,7 +36,7 @@ def mesh(
         ),
     ] = 256,
     surface: Annotated[
-        Surface | None,
+        SurfaceKind | None,
         typer.Option(
             "--surface",
             help="opaque: where light stops, as images show it; density: where the density has one value. By default "
@@ -81,7 +66,7 @@ def mesh(
     ] = False,
     colours: Annotated[
         Colours, typer.Option("--colours", help="Mean over views all round, one view, or no colours.")
-    ] = Colours.average,
+    ] = "average",
     yaw: Annotated[
         float | None,
         typer.Option("--yaw", callback=finite, help="Camera of --colours view, degrees; camera.yaw_mean by default."),
@@ -96,36 +81,29 @@ def mesh(
             help="Of the views that colours come from, degrees from straight above; by default training's middle.",
         ),
     ] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Write generated objects as meshes in world units, y up: marching cubes, colours from the radiance.
 
     For example: pigan mesh --model cars/baseline/seed0 --seeds 3 --out car.glb
     """
     height, numbers = _number(level), parse_seeds(seeds)
-    if height is not None and surface is not Surface.density and not 0 < height < 1:
+    if height is not None and surface != "density" and not 0 < height < 1:
         raise UsageError(
             f"--level {level}: of an opaque surface it is between 0 and 1; for a density add --surface density"
         )
     if side is not None and side <= 0:
         raise UsageError(f"--side {side:g}: give a length above 0, in world units")
-    if yaw is not None and colours is not Colours.view:
+    if yaw is not None and colours != "view":
         raise UsageError("--yaw is that of one view: add --colours view")
     from pigan.synthesis.meshing.formats import check_suffix, save_mesh
 
     check_suffix(out)
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.mesh import MeshSettings, mesh_of
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
-    prepare_process(trained.params.training.threads)
+    trained = open_model(model, device)
     angles = (None if angle is None else math.radians(angle) for angle in (yaw, pitch))
-    kind: Kind | None = None if surface is None else surface.value
-    settings = MeshSettings(
-        resolution, kind, height, side, faces, not all_pieces, not with_holes, colours.value, *angles
-    )
+    settings = MeshSettings(resolution, surface, height, side, faces, not all_pieces, not with_holes, colours, *angles)
     psi = trained.params.generate.sheet_truncation if truncation is None else truncation
     codes, names = objects_of(trained, numbers, inverted, psi)
     numbered = [str(number) for number in numbers] if not inverted else names

@@ -19,6 +19,20 @@ CodeFiles = Annotated[
 ]
 
 
+def open_model(model: str, device: str) -> "TrainedModel":
+    """The model where it is to run, in a process that counts as its training did.
+
+    Raises:
+        PiganError: no such model, or no such device.
+    """
+    from pigan.runtime import choose_device, prepare_process
+    from pigan.synthesis.trained import load_model
+
+    trained = load_model(model, choose_device(device, 1))
+    prepare_process(trained.params.training.threads)
+    return trained
+
+
 def objects_of(
     trained: "TrainedModel", seeds: list[int], files: list[Path] | None, psi: float
 ) -> tuple["Float[Tensor, 'object code']", list[str]]:

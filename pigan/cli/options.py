@@ -6,9 +6,8 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,19 +52,14 @@ def _place_for(path: Path | None, is_taken: Callable[[Path], bool], told: str) -
     return path
 
 
-class Device(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 ParamsFile = Annotated[Path, typer.Option("--params", help="The experiment; see `pigan params`.")]
 ArmName = Annotated[str, typer.Option("--arm", help="Ablation arm, a key of `arms` in the params.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, batches and noise.")]
 Data = Annotated[Path, typer.Option("--data", help="Prepared data, the output of `pigan crop`.")]
-OnDevice = Annotated[Device, typer.Option("--device", help="auto takes a GPU if there is one; cuda fails without one.")]
+OnDevice = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="auto takes a GPU if there is one; cuda fails without one."),
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes, by default one a processor; results do not depend on it."),
@@ -143,11 +137,6 @@ def parse_seeds(text: str) -> list[int]:
 def typed() -> str:
     """The command as it was typed."""
     return shlex.join(["pigan", *sys.argv[1:]])
-
-
-def processors() -> int:
-    """How many this process may use, as a cluster's scheduler set it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def wrote(path: Path) -> None:

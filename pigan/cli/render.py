@@ -2,13 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 
-from pigan.cli.objects import CodeFiles, objects_of
+from pigan.cli.objects import CodeFiles, objects_of, open_model
 from pigan.cli.options import (
-    Device,
     ModelName,
     OnDevice,
     Seeds,
@@ -21,14 +20,7 @@ from pigan.cli.options import (
     wrote,
 )
 from pigan.errors import UsageError
-
-if TYPE_CHECKING:
-    from pigan.synthesis.stills import Map
-
-
-LayoutName = Literal["grid", "single", "views", "truncation"]
-FormatName = Literal["png", "exr", "npy"]
-Background = Literal["own", "white", "black", "last", "transparent"]
+from pigan.synthesis.choices import Format, Layout, Map, Shade, backdrop_of
 
 
 @app.command()
@@ -38,7 +30,7 @@ def render(
     seeds: Seeds = "0-8",
     inverted: CodeFiles = None,
     layout: Annotated[
-        LayoutName,
+        Layout,
         typer.Option(
             "--layout",
             help="grid: of objects; single: a file a view; views: each from several yaws; truncation: psi 0 to 1.",
@@ -46,7 +38,7 @@ def render(
     ] = "grid",
     what: Annotated[str, typer.Option("--what", help="colour, depth, normals, opacity, with commas.")] = "colour,depth",
     form: Annotated[
-        FormatName,
+        Format,
         typer.Option("--format", help="png; or unrounded floats: exr (a file a view), npy (an array a map)."),
     ] = "png",
     yaw: Annotated[
@@ -77,7 +69,7 @@ def render(
         int | None, typer.Option("--samples", min=2, help="Coarse samples a ray; more are finer and slower.")
     ] = None,
     truncation: Truncation = None,
-    background: Annotated[Background, typer.Option("--background", help="own: as in the evaluation images.")] = "own",
+    background: Annotated[Shade, typer.Option("--background", help="own: as in the evaluation images.")] = "own",
     columns: Annotated[
         int | None, typer.Option("--columns", min=1, help="Of the grid; with --layout views, how many yaws.")
     ] = None,
@@ -87,7 +79,7 @@ def render(
             "--lock-view/--free-view", help="Whether colours depend on the view; by default as the model does."
         ),
     ] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Write pictures, depth, normals and opacity of generated objects; the same command makes the same bytes.
 
@@ -103,14 +95,10 @@ def render(
     if layout == "views" and yaw is not None:
         raise UsageError("--yaw is that of one view: that layout shows several; leave it out")
     from pigan.files import sha256_file, write_json
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.stills import Looks, description, plan, render_plan, write_stills
-    from pigan.synthesis.trained import load_model
 
-    chosen = choose_device(device, 1)
-    trained = load_model(model, chosen)
+    trained = open_model(model, device)
     own = trained.params
-    prepare_process(own.training.threads)
     trained.check_samples(samples)
     if lock_view is not None:
         trained = trained.with_locked_view(lock_view)
@@ -122,7 +110,7 @@ def render(
         None if fov is None else math.radians(fov),
         radius,
         samples,
-        None if background == "own" else background,
+        backdrop_of(background),
     )
     views = plan(trained, codes, names, layout, None if yaw is None else math.radians(yaw), columns)
     seen, cameras = render_plan(trained, views, looks)
@@ -133,14 +121,12 @@ def render(
     wrote(out / "render.json")
 
 
-def _maps(what: str) -> list["Map"]:
+def _maps(what: str) -> list[Map]:
     """What was asked for, each once.
 
     Raises:
         PiganError: there is no such map.
     """
-    from pigan.synthesis.stills import Map
-
     known: tuple[Map, ...] = get_args(Map)
     asked = list(dict.fromkeys(name.strip() for name in what.split(",")))
     unknown = next((name for name in asked if name not in known), None)

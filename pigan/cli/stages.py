@@ -10,7 +10,6 @@ from pigan.cli.options import (
     PARAMS,
     ArmName,
     Data,
-    Device,
     Gpus,
     OnDevice,
     ParamsFile,
@@ -20,11 +19,11 @@ from pigan.cli.options import (
     new_file,
     new_folder,
     one_of,
-    processors,
     typed,
     wrote,
 )
 from pigan.errors import UsageError
+from pigan.processor import usable_processors
 
 
 @app.command()
@@ -46,7 +45,7 @@ def download(
     loaded = config.load(params)
     from pigan.data.sources.download import download as run
 
-    run(loaded, out, source=source, accept_terms=accept_terms, workers=workers or processors())
+    run(loaded, out, source=source, accept_terms=accept_terms, workers=workers or usable_processors())
     wrote(out)
 
 
@@ -65,7 +64,7 @@ def crop(
     from pigan.data.crop import crop as run
     from pigan.data.crop import depth_outside, told_reasons
 
-    info = run(loaded, raw, out, workers or processors())
+    info = run(loaded, raw, out, workers or usable_processors())
     typer.echo(f"kept {info['count']:,} of {info['found']:,} images, rejected {len(info['rejected']):,}")
     for told in told_reasons(info["rejected"]):
         typer.echo(f"  {told}")
@@ -85,7 +84,7 @@ def real_stats(
         str | None, typer.Option("--extractor", help="One of evaluate.extractors; the first by default.")
     ] = None,
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """Features of the real images that generated ones are compared with."""
@@ -131,7 +130,7 @@ def train(
         Path, typer.Option("--out", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/r<R>.")
     ],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Train one resolution; interrupt it at any moment and run it again to go on.
 
@@ -139,7 +138,7 @@ def train(
     """
     loaded = config.load(params)
     from pigan.stages.train import train_stage
-    from pigan.training.loop import Stopped
+    from pigan.training.stopping import Stopped
 
     try:
         wrote_it = train_stage(loaded, arm, seed, resolution, data, init, out, device)
@@ -161,7 +160,7 @@ def generate(
         typer.Option("--out", callback=new_folder, help="Folder to write: runs/<dataset>/<arm>/seed<S>/generated."),
     ],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """Render evaluation images with depth and cameras, and pictures for people; invert held-out views.
@@ -188,7 +187,7 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option("--out", callback=new_file, help="File to write: .../metrics.json beside it.")],
     params: ParamsFile = PARAMS,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     gpus: Gpus = 1,
 ) -> None:
     """FID and the other image metrics, depth, pose and consistency, with intervals and the whole protocol."""
@@ -235,7 +234,7 @@ def bench(
         int | None,
         typer.Option("--threads", min=1, help="CPU threads: by default all processors, or training.threads."),
     ] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Measure pigan beside a plain reference that does what the authors' code does: time, memory, error.
 
@@ -252,7 +251,7 @@ def bench(
     from pigan.report.speed import Speed, write_speed
     from pigan.runtime import choose_device, prepare_process
 
-    used = threads or (loaded.training.threads if loaded else processors())
+    used = threads or (loaded.training.threads if loaded else usable_processors())
     prepare_process(used)
     wanted, among = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (cases, paths))
     settings = Settings(choose_device(device, 1), used, quick, wanted, estimates, typed(), among)

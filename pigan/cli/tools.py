@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pigan import config, presets
-from pigan.cli.options import PARAMS, Data, Device, OnDevice, ParamsFile, app, new_file, new_folder, wrote
+from pigan.cli.options import PARAMS, Data, OnDevice, ParamsFile, app, new_file, new_folder, wrote
 
 
 @app.command()
@@ -99,7 +99,7 @@ def weights(
     from pigan.evaluation.weights import describe, weight_file
 
     place = params or PARAMS
-    loaded = config.load(place) if params or place.is_file() else config.parse(presets.values(presets.BASE))
+    loaded = config.load(place) if params or place.is_file() else presets.params(presets.BASE)
     if name is None:
         typer.echo(describe(loaded.evaluate))
     else:
@@ -115,7 +115,7 @@ def doctor(
         bool, typer.Option("--estimates", help="Measure for a minute and estimate what each preset takes here.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
     profile: Annotated[
         str | None,
         typer.Option("--profile", help="Check a Snakemake profile instead: slurm, gpu-workstation, ... or a folder."),

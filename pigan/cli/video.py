@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from pigan.cli.objects import CodeFiles, objects_of
-from pigan.cli.options import Device, ModelName, OnDevice, Truncation, app, new_file, parse_seeds, wrote
+from pigan.cli.objects import CodeFiles, objects_of, open_model
+from pigan.cli.options import ModelName, OnDevice, Truncation, app, new_file, parse_seeds, wrote
 from pigan.errors import UsageError
-
-PathName = Literal["orbit", "front", "spiral", "zoom", "still"]
-Morph = Literal["none", "linear", "spherical"]
+from pigan.synthesis.choices import Morph, PathName, backdrop_of
 
 
 @app.command()
@@ -54,7 +52,7 @@ def video(
         Literal["own", "white", "black", "last"], typer.Option("--background", help="own: as in the evaluation images.")
     ] = "own",
     columns: Annotated[int | None, typer.Option("--columns", min=1, help="Columns of several objects.")] = None,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Write a video of generated objects, a closed loop; the same command makes the same bytes.
 
@@ -65,16 +63,13 @@ def video(
         raise UsageError(f"--morph {morph}: name several seeds to turn into each other, as --seeds 0-3")
     if morph != "none" and columns is not None:
         raise UsageError("--columns is of objects that are shown together: leave it out with --morph")
-    from pigan.runtime import choose_device, prepare_process
     from pigan.synthesis.camera_paths import camera_path
     from pigan.synthesis.movies import Film, codes_of_frames, film
-    from pigan.synthesis.trained import load_model
     from pigan.synthesis.video import check_video_name, write_video
 
     check_video_name(out)
-    trained = load_model(model, choose_device(device, 1))
+    trained = open_model(model, device)
     own = trained.params
-    prepare_process(own.training.threads)
     trained.check_samples(samples)
     psi = own.generate.sheet_truncation if truncation is None else truncation
     count = frames or (72 if morph == "none" else 36 * len(inverted or numbers))
@@ -85,7 +80,7 @@ def video(
         min(columns or math.ceil(math.sqrt(len(shown[0]))), len(shown[0])),
         depth,
         samples,
-        None if background == "own" else background,
+        backdrop_of(background),
     )
     write_video(out, film(trained, shown, camera_path(path, own.camera, count), how), frames_a_second)
     wrote(out)

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pigan.cli.options import Device, ModelName, OnDevice, app, processors
+from pigan.cli.options import ModelName, OnDevice, app
 from pigan.errors import PiganError
+from pigan.processor import usable_processors
 
 
 @app.command()
@@ -15,7 +16,7 @@ def view(
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, or only print its address.")
     ] = True,
-    device: OnDevice = Device.auto,
+    device: OnDevice = "auto",
 ) -> None:
     """Show a model on a page of this machine: turn objects, change seed and camera live, save images and meshes.
 
@@ -30,5 +31,5 @@ def view(
 
     chosen = choose_device(device, 1)
     trained = load_model(model, chosen)
-    prepare_process(processors())
+    prepare_process(usable_processors())
     serve(trained, model, port, open_browser)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pigan.clusters.profile import Profile, Want
 from pigan.gpus import count_gpus, visible_gpus
-from pigan.machine import Fact, usable_processors
+from pigan.machine import Fact
+from pigan.processor import usable_processors
 
 # the commands that workflow/profiles/cluster-generic/scheduler.py calls
 COMMANDS = {

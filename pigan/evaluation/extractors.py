@@ -1,6 +1,6 @@
-"""Networks that turn images into features: EfficientNet-Lite0, Inception-v3, DINOv2 and CLIP, in torch-fidelity's form.
+"""Networks that turn images into features: EfficientNet-Lite0, Inception-v3, DINOv2 and CLIP.
 
-Each scales images to its own input itself, so that torch-fidelity's folder route and ours see the same pixels.
+Each scales images to its own input itself and gives a tuple of one tensor, as torch-fidelity's own networks do.
 """
 
 import copy
@@ -8,7 +8,7 @@ import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -17,11 +17,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch_fidelity import (
-    FeatureExtractorBase,
-    FeatureExtractorInceptionV3,
-    register_feature_extractor,
-)
+from torch_fidelity import FeatureExtractorInceptionV3
 from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
@@ -31,7 +27,6 @@ from pigan.sections import Evaluate
 from pigan.sections import Extractor as ExtractorName
 
 LITE0 = "efficientnet-lite0"
-LITE0_LAYER = "pooled"
 LITE0_SIDE = 224
 # TensorFlow's reference EfficientNet-Lite scales 0..255 to about -1..1; the weights were converted from it
 LITE0_MEAN, LITE0_SCALE = 127.0, 128.0
@@ -46,7 +41,6 @@ LITE0_NORMS = (
 INCEPTION, INCEPTION_LAYER = "inception-v3-compat", "2048"
 CLIP, CLIP_LAYER = "clip-vit-b-32", "clip"
 
-DINOV2, DINOV2_LAYER = "dinov2-vits14", "dinov2"
 DINOV2_MODEL = "vit_small_patch14_dinov2"
 # pixels, of which a patch has 14
 DINOV2_SIDE, DINOV2_GRID = 224, 16
@@ -99,7 +93,7 @@ def load_extractor(name: ExtractorName, evaluate: Evaluate) -> Extractor:
         PiganError: its weights are missing, cannot be fetched, or are not the expected ones.
     """
     if name == "efficientnet_lite0":
-        lite0 = EfficientNetLite0(LITE0, [LITE0_LAYER])
+        lite0 = EfficientNetLite0()
         layer = lite0.network._fc
         return Extractor(name, lite0, DIMENSIONS[name], Classifier(layer.weight.numpy(), layer.bias.numpy()))
     path = weight_file(name, evaluate)
@@ -109,43 +103,14 @@ def load_extractor(name: ExtractorName, evaluate: Evaluate) -> Extractor:
     if name == "clip":
         clip = _clip(path)
         return Extractor(name, clip, clip.model.visual.output_dim, None)
-    dinov2 = DinoV2(DINOV2, [DINOV2_LAYER], feature_extractor_weights_path=str(path))
-    return Extractor(name, dinov2, DIMENSIONS[name], None)
+    return Extractor(name, DinoV2(path), DIMENSIONS[name], None)
 
 
-class _Registered(FeatureExtractorBase):  # type: ignore[misc]
-    """What torch-fidelity asks of an extractor with one layer of features."""
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 (ImageNet): 1280 globally averaged features of images 0..255."""
 
-    layer: str
-
-    @classmethod
-    def get_provided_features_list(cls) -> tuple[str]:
-        """Names of the feature layers."""
-        return (cls.layer,)
-
-    @classmethod
-    def get_default_feature_layer_for_metric(cls, metric: str) -> str:
-        """The layer a metric uses: there is but one."""
-        return {"fid": cls.layer, "kid": cls.layer, "prc": cls.layer}[metric]
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Whether torch.compile may wrap the network: yes."""
-        return True
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> UInt8[Tensor, "1 3 4 4"]:
-        """A smallest input."""
-        return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-
-
-class EfficientNetLite0(_Registered):
-    """EfficientNet-Lite0 (ImageNet) for torch-fidelity: 1280 globally averaged features of images 0..255."""
-
-    layer = LITE0_LAYER
-
-    def __init__(self, name: str, features_list: list[str], **_: Any) -> None:
-        super().__init__(name, features_list)
+    def __init__(self) -> None:
+        super().__init__()
         self.network = EfficientNet.from_name(LITE0)
         self.network.load_state_dict(torch.load(packaged_lite0(), map_location="cpu", weights_only=True))
         _speed_up(self.network)
@@ -161,26 +126,19 @@ class EfficientNetLite0(_Registered):
         return (self.network.extract_features(scaled).mean((2, 3)),)
 
 
-class DinoV2(_Registered):
-    """DINOv2 ViT-S/14 (arXiv 2304.07193) for torch-fidelity: the class token of images 0..255, 384 features.
+class DinoV2(nn.Module):
+    """DINOv2 ViT-S/14 (arXiv 2304.07193): the class token of images 0..255, 384 features.
 
     torch-fidelity's own extractor downloads the authors' code; this one builds the same network with timm and scales
     images as that one does: TensorFlow 1's bilinear resize to 224 pixels, ImageNet's mean and standard deviation.
     """
 
-    layer = DINOV2_LAYER
-
-    def __init__(
-        self, name: str, features_list: list[str], feature_extractor_weights_path: str | None = None, **_: Any
-    ) -> None:
-        super().__init__(name, features_list)
-        if feature_extractor_weights_path is None:
-            raise PiganError(f"{name}: no weights; name {PUBLISHED['dinov2'].name} as feature_extractor_weights_path")
+    def __init__(self, path: Path) -> None:
+        super().__init__()
         # slow to import, and seldom needed
         import timm
 
         self.network = timm.create_model(DINOV2_MODEL, pretrained=False, img_size=DINOV2_SIDE, num_classes=0)
-        path = Path(feature_extractor_weights_path)
         tensors = dict(_tensors(path, PUBLISHED["dinov2"].name))
         # it takes the place of patches that training hides
         tensors.pop("mask_token", None)
@@ -199,10 +157,6 @@ class DinoV2(_Registered):
         side = (DINOV2_SIDE, DINOV2_SIDE)
         resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=side, align_corners=False)
         return (self.network((resized - self.mean) / self.std),)
-
-
-register_feature_extractor(LITE0, EfficientNetLite0)
-register_feature_extractor(DINOV2, DinoV2)
 
 
 def positions_for(positions: Float[Tensor, "1 tokens d"], side: int) -> Float[Tensor, "1 fewer d"]:

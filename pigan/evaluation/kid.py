@@ -74,15 +74,8 @@ def kernel_sums(generated: Float32[np.ndarray, "n d"], real: Float32[np.ndarray,
     return KernelSums(own - _self_kernel(generated), others - _self_kernel(real), across, back)
 
 
-def squared_mmd(sums: KernelSums) -> float:
-    """The unbiased squared MMD of all images of both sides (two or more each)."""
-    n, m = len(sums.generated), len(sums.real)
-    within = sums.generated.sum() / (n * (n - 1)) + sums.real.sum() / (m * (m - 1))
-    return float(within - 2 * sums.generated_to_real.sum() / (n * m))
-
-
 def jackknife_deviation(sums: KernelSums) -> float:
-    """Standard deviation of `squared_mmd`, from its values when an image of either side (three or more) is left out."""
+    """Standard deviation of the unbiased squared MMD, from its values without one image of a side (three or more)."""
     variance = 0.0
     for own, other, across in (
         (sums.generated, sums.real, sums.generated_to_real),

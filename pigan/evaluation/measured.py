@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from pigan.evaluation.intervals import Estimate, Interval
 
+# these say little without what the exact renderer of the data scores, which stands beside them
+ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
+
 
 class Measured(NamedTuple):
     """Metrics by their key in metrics.json."""

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pigan.evaluation.extractors import LITE0, LITE0_LAYER, LITE0_MEAN, LITE0_SCALE, EfficientNetLite0
+from pigan.evaluation.extractors import LITE0_MEAN, LITE0_SCALE, EfficientNetLite0
 
 # small images are enlarged to this (pixels)
 SIDE = 128
@@ -21,7 +21,7 @@ class FeatureMaps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = EfficientNetLite0(LITE0, [LITE0_LAYER]).network
+        self.network = EfficientNetLite0().network
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """Feature maps, fine to coarse, of images in -1..1."""

@@ -6,12 +6,11 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float, Float32, Int64, UInt8
 
-from pigan.synthesis.pictures import GAP, PAPER, depth_colours, grid, save_image
+from pigan.synthesis.pictures import GAP, PAPER, depth_colours, enlargement, grid, save_image
 
 ROWS = 6
 NEIGHBOURS = 5
 VIEWS = 8
-TILE = 128
 # of an error map: what is shown brightest, share of the depth range
 WORST = 0.1
 
@@ -31,7 +30,7 @@ def write_neighbours(
         rows.append(np.concatenate((row[:, :side], gap, row[:, side + GAP :]), axis=1))
     between = np.full((GAP, rows[0].shape[1], 3), PAPER, np.uint8)
     stacked = [part for row in rows for part in (row, between)][:-1]
-    save_image(path, np.concatenate(stacked), max(1, TILE // generated.shape[1]))
+    save_image(path, np.concatenate(stacked), enlargement(generated.shape[1]))
 
 
 def write_inversion_sheet(
@@ -55,7 +54,7 @@ def write_inversion_sheet(
         colours = depth_colours(np.concatenate((true_depth, seen)))
         rows += [colours[: len(target)], colours[len(target) :], _error_colours(np.abs(seen - true_depth) / scale)]
     shown = np.linspace(0, len(target), min(VIEWS, len(target)), endpoint=False).astype(int)
-    save_image(path, grid(np.concatenate([row[shown] for row in rows]), len(shown)), max(1, TILE // target.shape[1]))
+    save_image(path, grid(np.concatenate([row[shown] for row in rows]), len(shown)), enlargement(target.shape[1]))
 
 
 def _error_colours(share: Float[np.ndarray, "view side side"]) -> UInt8[np.ndarray, "view side side 3"]:

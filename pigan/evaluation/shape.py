@@ -13,14 +13,13 @@ from pigan.evaluation.depth import align_scale_shift, errors_against_truth, psnr
 from pigan.evaluation.exact import exact_views
 from pigan.evaluation.hollow import empty_rays, empty_rays_real, hollow_share
 from pigan.evaluation.intervals import Estimate
-from pigan.evaluation.measured import Measured, measured, missing
+from pigan.evaluation.measured import ACROSS_VIEWS, Measured, measured, missing
 from pigan.evaluation.networks import estimated_depth_error, identity_similarity
 from pigan.evaluation.pictures import write_inversion_sheet
 from pigan.evaluation.pose import pose_error
 from pigan.evaluation.stats import read_arrays, read_depth, read_images
 
 NO_DEPTH = "nothing that was rendered is opaque enough to have a depth"
-ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
 # what the exact renderer of the data scores
 EXACT = tuple(f"{key}_exact" for key in ACROSS_VIEWS)
 INVERSION = ("inversion_psnr",)

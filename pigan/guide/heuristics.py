@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from pigan import config, presets
+from pigan import presets
 from pigan.guide.proxy import render_proxies
 from pigan.guide.suggestion import Suggestion
 from pigan.sections import Camera
@@ -23,7 +23,7 @@ COMPARED = (0.1, 0.3, 0.5)
 @cache
 def preset_camera(name: str) -> Camera:
     """The section camera of a shipped preset."""
-    return config.parse(presets.values(name), name).camera
+    return presets.params(name).camera
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pigan.rendering.cameras import look_at_origin, sample_cameras
 from pigan.report.embed import contact_sheet
 from pigan.report.figures import COLOURS, GRID, INK, STYLE
 from pigan.sections import Camera
+from pigan.synthesis.views import usual_pitch
 
 BLUE, ORANGE, GREEN, RED = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[4]
 AXES = (("x", RED), ("y", GREEN), ("z", BLUE))
@@ -29,6 +30,7 @@ SHEET = (3, 6)
 DRAWN = 20_000
 DOTS = 1_500
 PROXY_SIDE = 64
+SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +44,15 @@ class View:
     """Between the outer edges of the image, radians."""
 
 
-def draw_preview(path: Path, views: Sequence[View], suggestion: Suggestion, seed: int = 0) -> None:
+def draw_preview(path: Path, views: Sequence[View], suggestion: Suggestion) -> None:
     """Writes the picture (PNG). `views` are a random sample of the data; at least one."""
     with matplotlib.rc_context({**STYLE, "text.color": "#333a44", "figure.facecolor": "white"}):
         figure = Figure(figsize=(12.0, 9.8), dpi=110, layout="constrained")
         parts = figure.subfigures(3, 1, height_ratios=[2.4, 3.8, 3.6], squeeze=False)
         top, middle, bottom = (part[0] for part in parts)
         _draw_bounds(top, views[:SHOWN], suggestion)
-        _draw_beside(middle, views, suggestion, seed)
-        _draw_places(bottom, suggestion, seed)
+        _draw_beside(middle, views, suggestion)
+        _draw_places(bottom, suggestion)
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -110,10 +112,10 @@ def _draw_bounds(figure: SubFigure, views: Sequence[View], suggestion: Suggestio
         axes.axis("off")
 
 
-def _draw_beside(figure: SubFigure, views: Sequence[View], suggestion: Suggestion, seed: int) -> None:
+def _draw_beside(figure: SubFigure, views: Sequence[View], suggestion: Suggestion) -> None:
     rows, columns = SHEET
     stand_ins = {"car": "embedded cars", "head": "plain heads"}[suggestion.proxy]
-    proxies = render_proxies(suggestion.proxy, suggestion.camera, suggestion.reach, rows * columns, PROXY_SIDE, seed)
+    proxies = render_proxies(suggestion.proxy, suggestion.camera, suggestion.reach, rows * columns, PROXY_SIDE, SEED)
     real = np.stack([view.image for view in views[: rows * columns]])
     left, right = figure.subplots(1, 2)
     for axes, images, title in (
@@ -130,9 +132,9 @@ def _draw_beside(figure: SubFigure, views: Sequence[View], suggestion: Suggestio
     )
 
 
-def _draw_places(figure: SubFigure, suggestion: Suggestion, seed: int) -> None:
+def _draw_places(figure: SubFigure, suggestion: Suggestion) -> None:
     camera = suggestion.camera
-    drawn = sample_cameras(camera, DRAWN, seed).numpy()
+    drawn = sample_cameras(camera, DRAWN, SEED).numpy()
     known = suggestion.cam2world
     dots = drawn[:DOTS] if known is None else known[:: math.ceil(len(known) / DOTS)]
     top, side, turns, heights = figure.subplots(1, 4, width_ratios=[1, 1, 1.05, 1.05])
@@ -194,10 +196,7 @@ def _shown(angles: Float[np.ndarray, " n"], index: int) -> Float[np.ndarray, " n
 
 def _front(camera: Camera) -> Float[np.ndarray, "4 4"]:
     """The camera at the law's mean yaw and middle pitch."""
-    pitch = camera.pitch_mean
-    if camera.pose_law == "spherical_uniform":
-        pitch = math.acos(min(max(1 - 2 * pitch / math.pi, -1), 1))
     matrix: Float[np.ndarray, "4 4"] = look_at_origin(
-        torch.tensor(camera.yaw_mean).double(), torch.tensor(pitch).double(), camera.radius
+        torch.tensor(camera.yaw_mean).double(), torch.tensor(usual_pitch(camera)).double(), camera.radius
     ).numpy()
     return matrix

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.kernels.compiled import compiled
 from pigan.kernels.folded import Evaluation, Folded, evaluate, evaluate_in_place, evaluate_in_tiles, fold
@@ -69,6 +70,16 @@ def choose_numerics(
         kernel = "folded"
     # as the paper writes it there is nothing to keep out of 16 bits
     return Numerics(kernel, torch.float32 if kernel == "plain" else dtype)
+
+
+def training_numerics(params: Params, device: torch.device) -> Numerics:
+    """How a training of these params evaluates its field."""
+    return choose_numerics(params.training.kernel, params.training.precision, params.model, device)
+
+
+def rendering_numerics(params: Params, device: torch.device, few: bool = False) -> Numerics:
+    """How what is rendered after it does; `few` as of `choose_numerics`."""
+    return choose_numerics(params.training.kernel, params.generate.precision, params.model, device, few)
 
 
 def field_of(generator: Generator, code: Float[Tensor, "batch code"], numerics: Numerics = EXACT) -> Field:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pigan.config import Params
 from pigan.models.mapping import MappingNetwork, draw_latents
 from pigan.models.siren import LatentField, make_field
 from pigan.rendering.render import RaySettings
@@ -32,6 +33,11 @@ class Generator(nn.Module):
         """Colour (0..1) and raw density (or opacity) at `points` seen along `directions`."""
         return self.field(points, directions, code)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def average_code(self, latents: int, generator: torch.Generator) -> Float[Tensor, "code"]:
         """Mean code of fresh latents, the centre of truncation (the authors average 10,000)."""
         with torch.no_grad():
@@ -49,6 +55,11 @@ def ray_settings(model: Model, camera: Camera, background: Background, samples: 
         activation=model.activation,
         background=background,
     )
+
+
+def rendered_rays(params: Params) -> RaySettings:
+    """How rays of all that is rendered after training are sampled."""
+    return ray_settings(params.model, params.camera, params.model.eval_background, params.rendered_samples)
 
 
 def seen_directions(directions: Float[Tensor, "*batch 3"], locked: bool) -> Float[Tensor, "*batch 3"]:

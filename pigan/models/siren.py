@@ -24,9 +24,9 @@ ENCODED = 3 + 6 * ENCODING_OCTAVES
 NARROW, NARROW_DEVIATION, WIDE_DEVIATION = 128, 0.01, 0.1
 
 
-def sine_init_(linear: nn.Linear, gain: float = 25.0) -> None:
-    """U(+-sqrt(6 / fan_in) / gain), the authors' initialisation of all but the first layer."""
-    bound = math.sqrt(6 / linear.in_features) / gain
+def sine_init_(linear: nn.Linear) -> None:
+    """U(+-sqrt(6 / fan_in) / 25), the authors' initialisation of all but the first layer."""
+    bound = math.sqrt(6 / linear.in_features) / 25
     nn.init.uniform_(linear.weight, -bound, bound)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from pigan.config import Params, parse
 from pigan.dataset_sections import Depth, Meshes, World
 from pigan.errors import UsageError
 from pigan.sections import Section
@@ -59,6 +60,15 @@ def values(name: str) -> dict[str, Any]:
         PiganError: no such preset.
     """
     return dict(YAML(typ="safe", pure=True).load(text(name)))
+
+
+def params(name: str) -> Params:
+    """The same, validated.
+
+    Raises:
+        PiganError: no such preset.
+    """
+    return parse(values(name), name)
 
 
 def _apply(values: CommentedMap, changes: Mapping[str, Any]) -> None:

@@ -52,6 +52,11 @@ class RaySettings(NamedTuple):
     activation: Activation
     background: Background
 
+    @property
+    def samples_a_ray(self) -> int:
+        """Of both passes."""
+        return self.samples * (2 if self.hierarchical else 1)
+
 
 def draw_randomness(
     batch: int, rays: int, settings: RaySettings, density_noise: float, generator: torch.Generator

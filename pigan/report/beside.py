@@ -53,10 +53,7 @@ def beside(collected: Collected, ablation: pd.DataFrame) -> Beside | None:
     folder = released_folder(name)
     training, path = released_training(name), folder / PICTURE
     title = f"Beside it: {name}{f', trained on {_trained(training)}' if training else ''}"
-    picture = None
-    if path.is_file():
-        width, height = embed.image_size(path)
-        picture = {"uri": embed.picture_uri(path, LARGEST), "width": width, "height": height}
+    picture = embed.sized_picture(path, LARGEST) if path.is_file() else None
     if not (folder / METRICS).is_file():
         return Beside(name, title, [], f"No figures of {name} came with it.", picture)
     numbers, evaluated = read_metrics(folder / METRICS)
@@ -66,10 +63,9 @@ def beside(collected: Collected, ablation: pd.DataFrame) -> Beside | None:
 
 def _trained(training: TrainingFacts) -> str:
     """`2 × GPU for 31 minutes (5,400,000 images)`."""
-    several = f"{training.devices} × " if training.devices > 1 else ""
     minutes = max(1, round(training.seconds / 60))
     told = f"{minutes:,} minute{'s' if minutes > 1 else ''}"
-    return f"{several}{training.device} for {told} ({training.images_seen:,} images)"
+    return f"{training.machine} for {told} ({training.images_seen:,} images)"
 
 
 def _rows(

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from pigan.chain.place import GENERATED, Place
+from pigan.chain.place import GENERATED, LOG, STATE, Place
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.incomplete import Incomplete, incomplete, picture_in
@@ -19,6 +19,7 @@ from pigan.report.records import (
     StageState,
     Unusable,
     log_rows,
+    numbers_of,
     read_object,
     read_record,
 )
@@ -58,14 +59,6 @@ class DatasetCard(Record):
     def has_depth(self) -> bool:
         """Whether there are depth maps."""
         return any(name.startswith("depth_") for name in self.sha256)
-
-
-class Explorer(Record):
-    """explorer.json: angles in radians of the sprite's rows (pitch) and columns (yaw), tile side in pixels."""
-
-    pitches: list[float]
-    yaws: list[float]
-    tile: int
 
 
 @dataclass(frozen=True)
@@ -166,28 +159,13 @@ def read_card(data: Path) -> DatasetCard:
     return read_record(DatasetCard, data / "dataset.json", "pigan crop")
 
 
-def read_explorer(path: Path) -> Explorer:
-    """The angles of the pose explorer's sprite.
-
-    Raises:
-        PiganError: the file is missing or holds something else.
-    """
-    return read_record(Explorer, path, "pigan generate")
-
-
 def read_metrics(path: Path) -> tuple[dict[str, float], Evaluated]:
     """The numbers at the top level of a metrics.json, null as not-a-number, and the rest of it.
 
     Raises:
         Unusable: missing or damaged.
     """
-    values = read_object(path, "pigan evaluate")
-    evaluated = read_record(Evaluated, path, "pigan evaluate")
-    numbers = {}
-    for key, value in values.items():
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            numbers[key] = float("nan") if value is None else float(value)
-    return numbers, evaluated
+    return numbers_of(read_object(path, "pigan evaluate")), read_record(Evaluated, path, "pigan evaluate")
 
 
 def _run(params: Params, place: Place) -> Run | Incomplete:
@@ -198,8 +176,8 @@ def _run(params: Params, place: Place) -> Run | Incomplete:
     try:
         for link in params.curriculum.order:
             stage = link.name
-            state = read_record(StageState, folder / stage / "state.json", "pigan train")
-            lines = list(log_rows(folder / stage / "log.jsonl", "pigan train"))
+            state = read_record(StageState, folder / stage / STATE, "pigan train")
+            lines = list(log_rows(folder / stage / LOG, "pigan train"))
             stages.append(state)
             logs.extend(lines)
         stage = "generate"

@@ -20,9 +20,6 @@ from pigan.report.datafigures import POSE_COLUMNS, depth_table, draw_depth, draw
 from pigan.report.plots import Plot, Shown, shown, write_plots
 from pigan.report.templating import environment
 
-TABLES = ("data_facts", "data_rejects", "data_duplicates")
-PLOTS = ("data_poses", "data_depth")
-
 EXAMPLE_ROWS, EXAMPLE_COLUMNS, EXAMPLE_PIXELS = 4, 8, 128
 AVERAGED, DEPTH_MAPS = 2000, 400
 GROUPS, GROUP_IMAGES = 6, 8
@@ -93,8 +90,8 @@ def write_tables(card: DatasetCard, prepared: Prepared, folder: Path) -> None:
         "data_rejects": pd.DataFrame(rejected, columns=["file", "reason"]),
         "data_duplicates": pd.DataFrame(groups, columns=["group", "image", "file"]),
     }
-    for name in TABLES:
-        contents[name].to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    for name, table in contents.items():
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
 def data_section(card: DatasetCard, prepared: Prepared, plots: Mapping[str, Shown]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,6 +47,12 @@ def picture_uri(path: Path, limit: int) -> str:
         if buffer.tell() <= limit:
             break
     return _uri(buffer.getvalue(), "image/webp")
+
+
+def sized_picture(path: Path, limit: int) -> dict[str, Any]:
+    """The same with its width and height, pixels."""
+    width, height = image_size(path)
+    return {"uri": picture_uri(path, limit), "width": width, "height": height}
 
 
 def image_size(path: Path) -> tuple[int, int]:

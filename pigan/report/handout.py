@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pigan import __version__, released
+from pigan.chain.place import STATE
 from pigan.config import Params, fingerprint
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
@@ -33,7 +34,6 @@ from pigan.synthesis.released import (
 )
 from pigan.synthesis.trained import TrainedModel, load_model
 from pigan.training.checkpoint import describe
-from pigan.training.loop import STATE
 
 CARD = "README.md"
 
@@ -109,7 +109,7 @@ def _known_of(name: str) -> Iterator[str]:
     training, metrics = released_training(name), released_folder(name) / METRICS
     if training is not None:
         yield f"{training.resolution} px"
-        yield f"{write_duration(training.seconds)} on {_machine(training)}"
+        yield f"{write_duration(training.seconds)} on {training.machine}"
         yield f"{training.images_seen:,} images seen"
     if metrics.is_file():
         measured = measured_of(read_object(metrics, "pigan export"))
@@ -163,16 +163,11 @@ def _provenance(model: TrainedModel, half: bool, training: TrainingFacts | None)
         ("Commit of the code that exported it", provenance.git_commit(Path.cwd()) or "unknown"),
     ]
     if training is not None:
-        rows += [("Trained on", _machine(training)), ("Time of training", write_duration(training.seconds))]
+        rows += [("Trained on", training.machine), ("Time of training", write_duration(training.seconds))]
     if isinstance(imported, dict):
         files = ", ".join(f"{part['file']} ({part['sha256'][:12]})" for part in imported["parts"])
         rows.append(("Imported from the authors' files", files))
     return rows + [(f"Version of {library}", version) for library, version in provenance.library_versions().items()]
-
-
-def _machine(training: TrainingFacts) -> str:
-    """The device, and how many of it."""
-    return f"{training.devices} × {training.device}" if training.devices > 1 else training.device
 
 
 def _measured(model: TrainedModel) -> tuple[Measured | None, str]:

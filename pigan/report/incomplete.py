@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pigan.chain.logs import is_error, last_line
-from pigan.chain.place import Place, command, stage_before, stages_of_run
+from pigan.chain.place import CHECKPOINT, Place, command, stage_before, stages_of_run
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.report.records import Unusable
@@ -81,7 +81,7 @@ def _first_to_run(params: Params, place: Place, stage: str) -> str:
     if stage == "evaluate":
         return stage
     before = stage_before(params, stage)
-    while before and not (place.folder / before / "checkpoint.safetensors").is_file():
+    while before and not (place.folder / before / CHECKPOINT).is_file():
         stage, before = before, stage_before(params, before)
     return stage
 
@@ -89,10 +89,10 @@ def _first_to_run(params: Params, place: Place, stage: str) -> str:
 def _progress(params: Params, place: Place, stage: str) -> str:
     """What work/ keeps of a training stage under way, in words; empty when there is nothing."""
     path = place.work(params.dataset.name) / stage
-    if not (path / "checkpoint.safetensors").is_file():
+    if not (path / CHECKPOINT).is_file():
         return ""
     try:
-        step = int(describe(path / "checkpoint.safetensors")["counters"]["step"])
+        step = int(describe(path / CHECKPOINT)["counters"]["step"])
     except (PiganError, KeyError, TypeError, ValueError):
         return "its state in progress cannot be read, so the stage will begin afresh"
     return f"step {step:,} of {params.for_arm(place.arm).curriculum.stages[stage].steps:,} is kept in work/"

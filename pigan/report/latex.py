@@ -132,12 +132,8 @@ def _values(collected: Collected) -> str:
 
 
 def _preamble(source: str) -> str:
-    return f"% {_remark(source)}\n% \\usepackage{{booktabs}}\n"
+    return f"% {' '.join(source.split())}\n% \\usepackage{{booktabs}}\n"
 
 
 def _comments(caption: str, label: str) -> str:
     return f"% \\caption{{{escape(caption)}}}\n% \\label{{{label}}}"
-
-
-def _remark(text: str) -> str:
-    return " ".join(text.split())

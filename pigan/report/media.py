@@ -10,7 +10,7 @@ from pigan.data.store import Prepared, spread
 from pigan.errors import PiganError
 from pigan.evaluation.stats import read_images
 from pigan.report import embed
-from pigan.report.collect import Collected, read_explorer
+from pigan.report.collect import Collected
 from pigan.report.records import Record, read_record
 from pigan.synthesis.pictures import STRIP_VIEWS
 
@@ -23,6 +23,14 @@ SHOWN_OF_ALL = ("samples", "views", "neighbours")
 LARGEST, TOGETHER = 400_000, 6_000_000
 # beside the verdict
 GLANCE_ARMS, GLANCE_IMAGES, GLANCE_PIXELS = 4, 8, 96
+
+
+class Explorer(Record):
+    """explorer.json: angles in radians of the sprite's rows (pitch) and columns (yaw), tile side in pixels."""
+
+    pitches: list[float]
+    yaws: list[float]
+    tile: int
 
 
 class Sprite(Record):
@@ -60,9 +68,7 @@ def pictures(params: Params, folder: Path) -> dict[str, dict[str, Any]]:
         for arm in params.arms if name in SHOWN_OF_ALL else [params.report.main_arm]:
             path = folder / f"{name}_{arm}.png"
             if path.is_file():
-                width, height = embed.image_size(path)
-                uri = embed.picture_uri(path, min(LARGEST, TOGETHER // count))
-                by_arm[arm] = {"uri": uri, "width": width, "height": height}
+                by_arm[arm] = embed.sized_picture(path, min(LARGEST, TOGETHER // count))
     return found
 
 
@@ -118,7 +124,7 @@ def explorer(collected: Collected) -> dict[str, Any] | None:
     sprite, angles = collected.main.picture("explorer.jpg"), collected.main.picture("explorer.json")
     if not sprite or not angles:
         return None
-    grid = read_explorer(angles)
+    grid = read_record(Explorer, angles, "pigan generate")
     width, height = embed.image_size(sprite)
     if (width, height) != (len(grid.yaws) * grid.tile, len(grid.pitches) * grid.tile):
         raise PiganError(f"{sprite}: size does not fit {angles.name}; run pigan generate again")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pigan.evaluation.measured import ACROSS_VIEWS
 from pigan.report.collect import Collected, Run
 
 EXTRACTOR_NAMES = {
@@ -20,8 +21,6 @@ Side = Literal["lower", "higher", "neither"]
 
 # an arm that shows no surfaces has no value here; it is then ranked on no shape metric
 SURFACE_METRICS = ("reprojection_error", "depth_reprojection_error", "depth_consistency", "depth_variance")
-# these say little without what the exact renderer of the data scores, which stands beside them
-ACROSS_VIEWS = ("reprojection_error", "depth_reprojection_error", "visible_share", "depth_consistency")
 
 # a model whose share of empty rays is this much below that of the data shows surfaces where the data has none
 PAINTED_BACKGROUND = 0.1

@@ -16,7 +16,7 @@ from pigan.data.sources.catalog import CARDS
 from pigan.report.markdown import escape, table_of
 from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of, paints_background
 from pigan.report.protocol import flat
-from pigan.report.records import Evaluated
+from pigan.report.records import Evaluated, numbers_of
 from pigan.report.templating import environment
 from pigan.sections import Camera, Training
 
@@ -276,11 +276,7 @@ def measured_of(values: Mapping[str, Any]) -> Measured:
     Raises:
         ValueError: it holds something else.
     """
-    numbers = {
-        key: float(value)
-        for key, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    numbers = {key: value for key, value in numbers_of(values).items() if math.isfinite(value)}
     return Measured(numbers, Evaluated.model_validate(values))
 
 

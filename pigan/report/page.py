@@ -32,23 +32,13 @@ from pigan.report import (
 )
 from pigan.report.collect import Collected, collect
 from pigan.report.incomplete import incomplete_table
-from pigan.report.plots import Plot, files_of, shown, write_plots
+from pigan.report.plots import Plot, shown, write_plots
 from pigan.report.templating import environment
 
 # of its folder
 PARTS = ("tables", "figures", "summary.json", "summary.md")
-TABLES = ("metrics", "ablation", "intervals", "incomplete")
-PLOTS = ("fid", "kid", "precision_recall", "training", "curve", "depth", "geometry", "cost", "budget")
 # in the page also when no run has a value, which they say
 ALWAYS_SHOWN = ("fid", "kid")
-
-
-def report_files(params: Params) -> list[str]:
-    """Names of the report's files, relative to its folder, that follow from the params alone."""
-    names = [PAGE, *(f"tables/{name}.csv" for name in (*TABLES, *datacard.TABLES))]
-    names += files_of([*PLOTS, *speedsection.PLOTS, *datacard.PLOTS])
-    names += summary.FILES
-    return names + [f"figures/{name}_{arm}.png" for arm in params.arms for name in media.PICTURES]
 
 
 def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
@@ -77,8 +67,8 @@ def make_report(params: Params, data: Path, runs: Path, out: Path) -> Path:
             "incomplete": incomplete_table(collected.incomplete),
         }
         (folder / "tables").mkdir()
-        for name in TABLES:
-            made[name].to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
+        for name, table in made.items():
+            table.to_csv(folder / "tables" / f"{name}.csv", index=False, lineterminator="\n")
         datacard.write_tables(collected.dataset, Prepared(data), folder / "tables")
         plots = every_plot(collected, made)
         write_plots([plot for group in plots.values() for plot in group], folder)

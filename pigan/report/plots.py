@@ -32,15 +32,15 @@ class Shown(NamedTuple):
     numbers: str
 
 
-def files_of(names: Iterable[str]) -> list[str]:
-    """The two files of each figure, relative to the report's folder."""
-    return [file for name in names for file in (f"tables/{name}.csv", f"figures/{name}.svg")]
+def files_of(name: str) -> tuple[str, str]:
+    """The two files of a figure, relative to the report's folder."""
+    return f"tables/{name}.csv", f"figures/{name}.svg"
 
 
 def write_plots(plots: Iterable[Plot], folder: Path) -> None:
     """The figures' files below `folder`: tables/NAME.csv and figures/NAME.svg."""
     for plot in plots:
-        table, figure = (folder / file for file in files_of([plot.name]))
+        table, figure = (folder / file for file in files_of(plot.name))
         for path in (table, figure):
             path.parent.mkdir(exist_ok=True)
         plot.numbers.to_csv(table, index=False, lineterminator="\n")
@@ -55,6 +55,6 @@ def shown(plots: Iterable[Plot], folder: Path, alone: bool = False) -> dict[str,
     found = {}
     for plot in plots:
         if plot.measured:
-            table, figure = files_of([plot.name])
+            table, figure = files_of(plot.name)
             found[plot.name] = Shown(embed.inline_svg(folder / figure, plot.label), "" if alone else table)
     return found

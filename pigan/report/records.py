@@ -1,7 +1,8 @@
 """The JSON files of a run as typed records, and how one that is missing or damaged is told."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,6 +83,16 @@ class Evaluated(Record):
         return known
 
 
+def numbers_of(values: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers at the top level of a metrics.json, null as not-a-number."""
+    plain = {key: math.nan if value is None else value for key, value in values.items()}
+    return {
+        key: float(value)
+        for key, value in plain.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
 Kind = TypeVar("Kind", bound=Record)
 
 
@@ -95,9 +106,13 @@ def read_record(kind: type[Kind], path: Path, command: str) -> Kind:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Unusable(path, f"{place}: {first['msg'].lower()}", f"run {command} again") from None
+        raise Unusable(path, complaint(error), f"run {command} again") from None
+
+
+def complaint(error: ValidationError) -> str:
+    """Where the first thing is that is wrong, and what."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg'].lower()}"
 
 
 def read_object(path: Path, command: str) -> dict[str, Any]:

@@ -5,30 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pigan.errors import PiganError
 from pigan.files import read_json, write_json
+from pigan.report.records import complaint
+from pigan.sections import NonNegativeFloat, PositiveFloat, Section
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Bound = Literal["compute", "memory", "other"]
 
 
-class Part(BaseModel):
-    """Base of the file's parts: frozen, unknown keys and not-a-number refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Times(Part):
+class Times(Section):
     """Wall times of one side of a case, milliseconds."""
 
-    median: Positive
-    low: Positive
-    high: Positive
+    median: PositiveFloat
+    low: PositiveFloat
+    high: PositiveFloat
     repeats: Count
 
     @classmethod
@@ -42,14 +36,14 @@ class Times(Part):
         )
 
 
-class Machine(Part):
+class Machine(Section):
     """Rates measured in the same run: matrix multiplication by precision, and copying memory."""
 
-    matmul_gflops: Annotated[dict[str, Positive], Field(min_length=1)]
-    bandwidth_gb_s: Positive
+    matmul_gflops: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+    bandwidth_gb_s: PositiveFloat
 
 
-class Row(Part):
+class Row(Section):
     """One case by one of pigan's paths, beside the plain reference with the same weights and inputs.
 
     `ratio` is that of the medians; `ratio_low` and `ratio_high` are the extremes over the interleaved pairs.
@@ -64,42 +58,42 @@ class Row(Part):
     precision: str
     reference_ms: Times
     ours_ms: Times
-    ratio: Positive
-    ratio_low: Positive
-    ratio_high: Positive
-    error: NonNegative | None = None
-    reference_error: NonNegative | None = None
+    ratio: PositiveFloat
+    ratio_low: PositiveFloat
+    ratio_high: PositiveFloat
+    error: NonNegativeFloat | None = None
+    reference_error: NonNegativeFloat | None = None
     error_of: str = ""
-    reference_peak_mb: NonNegative | None = None
-    peak_mb: NonNegative | None = None
-    gflop: NonNegative | None = None
-    reference_gbyte: NonNegative | None = None
-    gbyte: NonNegative | None = None
-    share_of_matmul: NonNegative | None = None
+    reference_peak_mb: NonNegativeFloat | None = None
+    peak_mb: NonNegativeFloat | None = None
+    gflop: NonNegativeFloat | None = None
+    reference_gbyte: NonNegativeFloat | None = None
+    gbyte: NonNegativeFloat | None = None
+    share_of_matmul: NonNegativeFloat | None = None
     bound: Bound = "other"
 
 
-class ScalingPoint(Part):
+class ScalingPoint(Section):
     """One training step as one size grows: `points` field samples of `images` images in `ms` milliseconds."""
 
     what: Literal["resolution", "samples", "batch"]
     value: Count
     points: Count
-    ms: Positive
+    ms: PositiveFloat
     images: Count
 
 
-class Estimate(Part):
+class Estimate(Section):
     """What a preset's training stage would take here, computed from the measured rates: an estimate."""
 
     preset: str
     stage: str
-    hours: NonNegative
-    memory_gb: NonNegative
-    images_per_second: Positive
+    hours: NonNegativeFloat
+    memory_gb: NonNegativeFloat
+    images_per_second: PositiveFloat
 
 
-class Speed(Part):
+class Speed(Section):
     """One run of `pigan bench`."""
 
     format: Literal[1] = 1
@@ -112,9 +106,9 @@ class Speed(Part):
     subject: str
     machine: Machine
     rows: list[Row]
-    scaling: list[ScalingPoint] = []
-    estimates: list[Estimate] = []
-    notes: list[str] = []
+    scaling: list[ScalingPoint] = Field(default_factory=list)
+    estimates: list[Estimate] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
 
 
 def by_case(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -138,9 +132,7 @@ def read_speed(path: Path) -> Speed:
     try:
         return Speed.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise PiganError(f"{path}: {place}: {first['msg'].lower()}; run {command} again") from None
+        raise PiganError(f"{path}: {complaint(error)}; run {command} again") from None
 
 
 def write_speed(speed: Speed, path: Path) -> None:

@@ -12,7 +12,6 @@ from pigan.report.speed import Row, Speed, Times, by_case
 from pigan.report.speedfigures import draw_roofline, draw_scaling, draw_speed, roofline_numbers, scaling_numbers
 from pigan.report.tables import significant_digits, write_duration, write_number, write_significant
 
-PLOTS = ("speed", "roofline", "scaling")
 BOUNDS = {"compute": "arithmetic", "memory": "memory traffic", "other": "neither"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

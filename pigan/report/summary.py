@@ -14,13 +14,11 @@ from pigan.files import read_json, write_json
 from pigan.report import latex, markdown, provenance
 from pigan.report.collect import Collected, Run
 from pigan.report.protocol import without_own
-from pigan.report.records import Record
+from pigan.report.records import Record, complaint
 
 NAME = "summary.json"
 # raised when a key changes its meaning or goes away; a new key leaves it as it is
 FORMAT = 1
-# what `write_summaries` leaves in the report's folder
-FILES = (NAME, "summary.md", "tables/ablation.tex", "tables/headline.tex")
 
 
 class Costs(Record):
@@ -121,7 +119,7 @@ def summarise(collected: Collected, commit: str | None) -> Summary:
 
 
 def write_summaries(collected: Collected, ablation: pd.DataFrame, folder: Path) -> None:
-    """Writes what other programs, pull requests and papers take from a report: FILES, into its folder."""
+    """Writes what other programs, pull requests and papers take from a report, into its folder."""
     commit = provenance.git_commit(Path.cwd())
     written = summarise(collected, commit)
     write_json(folder / NAME, written.model_dump())
@@ -158,9 +156,7 @@ def read_summary(path: Path) -> Summary:
     try:
         return Summary.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise PiganError(f"{file}: {place}: {first['msg'].lower()}; run `pigan report` again") from None
+        raise PiganError(f"{file}: {complaint(error)}; run `pigan report` again") from None
 
 
 def measured_at(collected: Collected) -> str:

@@ -11,10 +11,7 @@ from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
 from pigan.report.seeds import several_seeds, values_of
 from pigan.report.tables import decimals, write_number, write_significant, write_spread
-
-# `listed` belongs to what this module offers
-from pigan.report.words import listed as listed
-from pigan.report.words import names
+from pigan.report.words import listed, names
 
 # below this many images the bias of FID towards larger values is plain
 FEW_IMAGES = 10_000

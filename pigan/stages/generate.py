@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import torch
 
-from pigan.chain.place import GENERATED
+from pigan.chain.place import CHECKPOINT, GENERATED
 from pigan.config import Params
 from pigan.data.store import Prepared
 from pigan.errors import PiganError
 from pigan.files import atomic_directory, sha256_file, write_json
-from pigan.kernels.choose import choose_numerics
+from pigan.kernels.choose import rendering_numerics
 from pigan.latency import appears
 from pigan.runtime import choose_device, device_name, prepare_process, share_among
 from pigan.shortage import advised
@@ -25,7 +25,6 @@ from pigan.synthesis.mesh_pictures import write_mesh
 from pigan.synthesis.pictures import write_pictures
 from pigan.synthesis.sweeps import write_sweeps
 from pigan.synthesis.video import write_turntable
-from pigan.training.loop import CHECKPOINT
 from pigan.training.state import load_generator
 
 Result = TypeVar("Result")
@@ -87,7 +86,7 @@ def generate_stage(
                 "truncation": settings.truncation,
                 "images": images,
                 "resolution": settings.resolution,
-                "samples_a_ray": resolved.model.samples * settings.samples_multiplier,
+                "samples_a_ray": resolved.rendered_samples,
                 "fov_degrees": math.degrees(resolved.camera.fov),
                 "sampling": sampling(resolved, device),
                 "missing": {name: reason for name, reason in reasons.items() if reason is not None},
@@ -104,7 +103,7 @@ def generate_stage(
 def sampling(params: Params, device: torch.device) -> dict[str, Any]:
     """Everything that decides how the evaluation images are drawn and rendered."""
     settings, model = params.generate, params.model
-    numerics = choose_numerics(params.training.kernel, settings.precision, model, device)
+    numerics = rendering_numerics(params, device)
     return {
         "weights": settings.weights,
         "truncation": settings.truncation,

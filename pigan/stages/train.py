@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from pigan.chain.place import CHECKPOINT
 from pigan.config import Params, fingerprint
 from pigan.data.scratch import near
 from pigan.data.store import Prepared, TrainingImages, batch_indices
@@ -20,7 +21,6 @@ from pigan.training.follow import follow
 from pigan.training.heartbeat import heartbeat, tell_cause
 from pigan.training.launch import launch
 from pigan.training.loop import (
-    CHECKPOINT,
     RealBatch,
     RealImages,
     Run,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pigan.chain.logs import last_line
+from pigan.chain.place import CHECKPOINT, LOG, PREVIOUS
 from pigan.training.heartbeat import FILE, Heartbeat, read_heartbeat
 
-CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 # of a state in progress: for a moment only the one before is there
-KEPT = (CHECKPOINT, "checkpoint.previous.safetensors")
+KEPT = (CHECKPOINT, PREVIOUS)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pigan.chain.logs import counted
-from pigan.chain.place import Place, command, stages_of_run
+from pigan.chain.place import CHECKPOINT, LOG, STATE, Place, command, stages_of_run
 from pigan.chain.settings import training_settings
 from pigan.chain.study import SharedStage, after_runs, before_runs
 from pigan.config import Params
-from pigan.status.evidence import CHECKPOINT, LOG, Evidence, Listing, evidence, listing, made_at
+from pigan.status.evidence import Evidence, Listing, evidence, listing, made_at
 from pigan.status.judge import SILENCE_SECONDS, Verdict, judge
 from pigan.status.stage import StageStatus
 from pigan.status.training import Pace, pace, pace_of_line
@@ -146,7 +146,7 @@ def _made(folder: Path, inside: Listing, stage: str) -> float | None:
         return made_at(inside, ("evaluated", "metrics.json"))
     if stage not in inside:
         return None
-    outputs = (CHECKPOINT, "state.json", "snapshots", *(() if stage == "init" else (LOG,)))
+    outputs = (CHECKPOINT, STATE, "snapshots", *(() if stage == "init" else (LOG,)))
     made = listing(folder / stage)
     return made_at(made, outputs)
 
@@ -195,7 +195,7 @@ def _trains(status: StageStatus, found: Pace | None, steps: int) -> StageStatus:
 
 def _made_from(status: StageStatus, wanted: _Wanted, folder: Path, root: Path) -> StageStatus:
     """With what the state.json of a stage that is done says of its time and its params."""
-    path = folder / status.stage / "state.json"
+    path = folder / status.stage / STATE
     try:
         if (root / path).stat().st_size > LARGEST_STATE:
             raise ValueError

@@ -1,12 +1,11 @@
 """Where the camera of a video is in every frame: closed loops, as pure functions of the frame."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pigan.sections import Camera
+from pigan.synthesis.choices import PathName
 from pigan.synthesis.views import FULL_CIRCLE, usual_pitch
-
-PathName = Literal["orbit", "front", "spiral", "zoom", "still"]
 
 # opening angle at the nearest and the farthest, relative to the training's
 ZOOMED_IN, ZOOMED_OUT = 0.6, 1.25

@@ -16,8 +16,7 @@ Result = TypeVar("Result")
 
 def replicas(generator: Generator, devices: Sequence[torch.device]) -> list[Generator]:
     """`generator` on every device; where it is already, it is itself."""
-    home = next(generator.parameters()).device
-    return [generator if device == home else copy.deepcopy(generator).to(device) for device in devices]
+    return [generator if device == generator.device else copy.deepcopy(generator).to(device) for device in devices]
 
 
 def share_out(

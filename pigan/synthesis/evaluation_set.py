@@ -22,9 +22,8 @@ def write_evaluation_set(generator: Generator, params: Params, out: Path, device
     `devices` share the rendering, by default the one that the generator is on.
     """
     settings, camera = params.generate, params.camera
-    device = next(generator.parameters()).device
-    code = draw_codes(generator, settings.images, settings.truncation, params, device, "evaluation")
-    random = generator_for(device, settings.seed, "evaluation poses")
+    code = draw_codes(generator, settings.images, settings.truncation, params, "evaluation")
+    random = generator_for(generator.device, settings.seed, "evaluation poses")
     yaw, pitch = poses_of(camera, len(code), random)
     views = render_views(generator, code, yaw, pitch, settings.resolution, params, "evaluation images", devices)
     np.save(out / f"images_{settings.resolution}.npy", views.images)
@@ -43,9 +42,8 @@ def write_evaluation_set(generator: Generator, params: Params, out: Path, device
 def write_consistency_views(generator: Generator, params: Params, out: Path) -> None:
     """consistency.npz: the same objects from five neighbouring yaws (radians) around the usual pose."""
     settings, camera = params.generate, params.camera
-    device = next(generator.parameters()).device
-    objects, angles = settings.consistency_latents, torch.tensor(CONSISTENCY_YAWS, device=device)
-    code = draw_codes(generator, objects, settings.truncation, params, device, "consistency")
+    objects, angles = settings.consistency_latents, torch.tensor(CONSISTENCY_YAWS, device=generator.device)
+    code = draw_codes(generator, objects, settings.truncation, params, "consistency")
     yaw = camera.yaw_mean + angles
     pitch = torch.full_like(yaw, usual_pitch(camera))
     turned = code.repeat_interleave(len(angles), 0)
@@ -63,9 +61,8 @@ def write_consistency_views(generator: Generator, params: Params, out: Path) -> 
 def write_pairs(generator: Generator, params: Params, out: Path) -> None:
     """pairs.npz: objects, each from two poses (radians) that the training law draws."""
     settings, objects = params.generate, params.generate.consistency_latents
-    device = next(generator.parameters()).device
-    code = draw_codes(generator, objects, settings.truncation, params, device, "pairs")
-    yaw, pitch = poses_of(params.camera, 2 * objects, generator_for(device, settings.seed, "pair poses"))
+    code = draw_codes(generator, objects, settings.truncation, params, "pairs")
+    yaw, pitch = poses_of(params.camera, 2 * objects, generator_for(generator.device, settings.seed, "pair poses"))
     views = render_views(generator, code.repeat_interleave(2, 0), yaw, pitch, settings.resolution, params)
     np.savez(
         out / "pairs.npz",

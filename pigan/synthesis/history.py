@@ -31,7 +31,7 @@ def write_history(
         PiganError: a snapshot is missing, damaged, or of another architecture.
     """
     settings, kept, folder = params.generate, checkpoint.parent / FOLDER, out / FOLDER
-    device, now = next(generator.parameters()).device, Counters(**describe(checkpoint)["counters"])
+    device, now = generator.device, Counters(**describe(checkpoint)["counters"])
     earlier = [snapshot for snapshot in read_snapshots(checkpoint.parent) if snapshot.step < now.global_step]
     last = Snapshot(now.global_step, now.images_seen, stage_resolution(params), checkpoint.name)
     shown = [*((snapshot, "ema") for snapshot in earlier), (last, settings.weights)]
@@ -53,7 +53,7 @@ def stage_resolution(params: Params) -> int:
 def _images(
     generator: Generator, params: Params, devices: Sequence[torch.device]
 ) -> UInt8[np.ndarray, "image side side 3"]:
-    settings, device = params.generate, next(generator.parameters()).device
-    code = draw_codes(generator, settings.snapshot_images, settings.truncation, params, device, "snapshots")
-    yaw, pitch = poses_of(params.camera, len(code), generator_for(device, settings.seed, "snapshot poses"))
+    settings = params.generate
+    code = draw_codes(generator, settings.snapshot_images, settings.truncation, params, "snapshots")
+    yaw, pitch = poses_of(params.camera, len(code), generator_for(generator.device, settings.seed, "snapshot poses"))
     return render_views(generator, code, yaw, pitch, settings.resolution, params, devices=devices).images

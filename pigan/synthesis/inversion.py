@@ -17,8 +17,8 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.data.store import Prepared, spread
-from pigan.kernels.choose import EXACT, Numerics, choose_numerics, field_of
-from pigan.models.generator import Generator, ray_settings
+from pigan.kernels.choose import EXACT, Numerics, field_of, rendering_numerics
+from pigan.models.generator import Generator, rendered_rays
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
 from pigan.rendering.render import (
@@ -32,7 +32,7 @@ from pigan.rendering.render import (
 from pigan.rendering.volume import Rendering
 from pigan.runtime import generator_for
 from pigan.synthesis.ray_gradients import Cast, ray_gradients
-from pigan.synthesis.views import SAMPLES_A_PASS, to_uint8
+from pigan.synthesis.views import SAMPLES_A_PASS, average_code, to_uint8
 
 # the authors' schedule: 700 steps, of which every hundredth takes a quarter off the learning rate
 FALLS, FALL = 7, 0.75
@@ -114,14 +114,11 @@ def invert(
     begins again, at the lower rate. Each view has its own stream in `random`, and its result does not depend on the
     other views (but for the last bits). The field is evaluated in float32. `label` shows progress under that name.
     """
-    settings, model = params.generate.inversion, params.model
+    settings = params.generate.inversion
     device, side = posed.images.device, posed.images.shape[-1]
-    centre = generator.average_code(
-        params.generate.truncation_latents, generator_for(device, params.generate.seed, "truncation")
-    )
-    sampling = ray_settings(model, params.camera, model.eval_background, _samples(params))
+    centre, sampling = average_code(generator, params), rendered_rays(params)
     count = min(settings.rays, side**2)
-    batch = max(1, POINTS_A_PASS // (count * _samples(params) * (2 if model.hierarchical else 1)))
+    batch = max(1, POINTS_A_PASS // (count * sampling.samples_a_ray))
     starts, codes = range(0, len(random), batch), []
     with Progress(len(starts) * settings.steps if label else 0, label or "", "step") as progress:
         for start in starts:
@@ -153,14 +150,13 @@ def rays_of(cam2world: Float[Tensor, "view 4 4"], fov: Float[Tensor, "view"], si
 
 def render_inverted(generator: Generator, code: Float[Tensor, "view code"], rays: Rays, params: Params) -> Inverted:
     """Image and depth of the objects that `code` describes along all pixels' rays, without randomness."""
-    model, camera = params.model, params.camera
-    sampling = ray_settings(model, camera, model.eval_background, _samples(params))
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
+    sampling = rendered_rays(params)
+    numerics = rendering_numerics(params, code.device, few=True)
     images, depths = [], []
     for some, seen in _seen(generator, code, rays, sampling, numerics):
         picture = as_images(seen.colour)
         left = (1 - seen.weights.sum(-1)).clamp_min(0)
-        z = (seen.distance + left * camera.far) * rays.ahead[some]
+        z = (seen.distance + left * params.camera.far) * rays.ahead[some]
         images.append(to_uint8(picture))
         depths.append(z.unflatten(-1, picture.shape[-2:]).float().cpu().numpy())
     return Inverted(np.concatenate(images), np.concatenate(depths))
@@ -181,7 +177,7 @@ def write_inversions(generator: Generator, params: Params, prepared: Prepared, o
     if cameras is None:
         return "held-out views have no cameras"
     rows = spread(held_out, wanted)
-    device = next(generator.parameters()).device
+    device = generator.device
     target, depth = prepared.images(side)[rows], prepared.depth(side)
     posed = PosedImages(
         torch.from_numpy(target).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1,
@@ -268,8 +264,3 @@ def _draw(random: Sequence[torch.Generator], pixels: int, rays: int, sampling: R
     jitter = torch.cat([one.jitter for one in drawn])
     randomness = RayRandomness(jitter, None, torch.cat(uniform) if uniform else None, None)
     return Draw(torch.stack(chosen), randomness, torch.stack(noise))
-
-
-def _samples(params: Params) -> int:
-    """Samples a ray in the coarse pass, as in everything that is rendered after training."""
-    return params.model.samples * params.generate.samples_multiplier

@@ -1,17 +1,14 @@
 """The code of an inverted photo as a file, tied to the weights of the model that it belongs to."""
 
 from pathlib import Path
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Cameras, orbit_cameras
-from pigan.training.checkpoint import content_sha256, describe, read_tensors, write_tensors
+from pigan.training.checkpoint import content_sha256, read_tensors, write_tensors
 
 KIND = "inverted code"
 CODE_FILE = "code.safetensors"
@@ -22,12 +19,10 @@ def generator_sha256(generator: Generator) -> str:
     return content_sha256({}, {name: value.detach().cpu() for name, value in generator.state_dict().items()})
 
 
-def save_code(
-    path: Path, code: Float[Tensor, "1 code"], model: TrainedModel, pose: dict[str, float], about: dict[str, Any]
-) -> None:
-    """Writes the code, its camera (yaw and pitch in radians, distance in world units) and what more there is to say."""
+def save_code(path: Path, code: Float[Tensor, "1 code"], model: TrainedModel, pose: dict[str, float]) -> None:
+    """Writes the code and its camera (yaw and pitch in radians, distance in world units)."""
     header = {"kind": KIND, "model": str(model.source), "model_sha256": generator_sha256(model.generator)}
-    write_tensors(path, {"code": code}, {**header, "pose": pose, **about})
+    write_tensors(path, {"code": code}, {**header, "pose": pose})
 
 
 def load_code(path: Path, model: TrainedModel) -> Float[Tensor, "1 code"]:
@@ -38,28 +33,11 @@ def load_code(path: Path, model: TrainedModel) -> Float[Tensor, "1 code"]:
     """
     path = path / CODE_FILE if path.is_dir() else path
     about, tensors = read_tensors(path)
-    _check(path, about)
+    if about.get("kind") != KIND:
+        raise PiganError(f"{path}: no code of an inverted photo; give the {CODE_FILE} that `pigan invert` wrote")
     if about["model_sha256"] != generator_sha256(model.generator):
         raise PiganError(
             f"{path}: belongs to other weights than {model.source}; give --model {about.get('model')}, "
             "or invert the photo again"
         )
     return tensors["code"].to(model.device)
-
-
-def load_camera(path: Path, model: TrainedModel) -> Cameras:
-    """The camera that a photo was inverted with.
-
-    Raises:
-        PiganError: the file is missing or damaged, or holds something else.
-    """
-    path = path / CODE_FILE if path.is_dir() else path
-    about = describe(path)
-    _check(path, about)
-    yaw, pitch, distance = (torch.tensor([about["pose"][name]]) for name in ("yaw", "pitch", "distance"))
-    return orbit_cameras(yaw, pitch, model.params.camera.fov, distance)
-
-
-def _check(path: Path, about: dict[str, Any]) -> None:
-    if about.get("kind") != KIND:
-        raise PiganError(f"{path}: no code of an inverted photo; give the {CODE_FILE} that `pigan invert` wrote")

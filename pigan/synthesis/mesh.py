@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import trimesh
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import choose_numerics, field_of
+from pigan.kernels.choose import field_of, rendering_numerics
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import position_on_sphere
 from pigan.rendering.render import Field
 from pigan.sections import Activation, Camera
+from pigan.synthesis.choices import Colours, SurfaceKind
 from pigan.synthesis.meshing.colours import vertex_colours
 from pigan.synthesis.meshing.formats import as_trimesh
 from pigan.synthesis.meshing.grid import VALUES_A_SLAB, Slab, box_side, density_slabs
@@ -30,8 +31,6 @@ from pigan.synthesis.views import usual_pitch, yaw_sweep
 COLOUR_VIEWS = 6
 # points a side of a grid that is held in memory as a whole, several times over: 0.5 GB each
 MOST_AT_ONCE = 512
-
-Kind = Literal["opaque", "density"]
 
 
 class NoSurface(PiganError):
@@ -52,7 +51,7 @@ class MeshSettings(NamedTuple):
 
     resolution: int
     """Points a side of the grid."""
-    surface: Kind | None = None
+    surface: SurfaceKind | None = None
     """Where the light that gets out of the object, on its best way, falls below a share (`occlusion`); or where the raw
     density (before the activation) has one value. None: the former, unless the background is painted (`Outline`) or
     nothing is that opaque."""
@@ -66,7 +65,7 @@ class MeshSettings(NamedTuple):
     """Only the largest connected piece."""
     closed: bool = True
     """With walls where the cube cuts the object."""
-    colours: Literal["average", "view", "none"] = "average"
+    colours: Colours = "average"
     """Over views all round that the pose law shows; or from `yaw` and `pitch`, its middle where they are None."""
     yaw: float | None = None
     pitch: float | None = None
@@ -82,7 +81,7 @@ class MeshFacts(NamedTuple):
     """Whether the object goes on outside the cube."""
     pieces: int
     """Connected ones at this level; all but the largest may have been left out."""
-    surface: Kind
+    surface: SurfaceKind
     level: float
     lowest: float
     """Of the grid, what the level is one of (lost light, or raw density); and the greatest one."""
@@ -112,13 +111,13 @@ def mesh_of(
         PiganError: too many faces, or points to hold in memory.
     """
     model = params.model
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, code.device, few=True)
+    numerics = rendering_numerics(params, code.device, few=True)
     field, camera = field_of(generator, code, numerics), params.camera
-    samples = model.samples * params.generate.samples_multiplier
+    samples = params.rendered_samples
     side = box_side(camera) if settings.side is None else settings.side
     look = Look(camera, (camera.far - camera.near) / samples, model.activation)
 
-    def at(kind: Kind, level: float) -> tuple[trimesh.Trimesh, MeshFacts]:
+    def at(kind: SurfaceKind, level: float) -> tuple[trimesh.Trimesh, MeshFacts]:
         asked = settings._replace(surface=kind, level=level, side=side)
         return mesh_of_field(field, look, asked, code.device, label, values_a_slab)
 

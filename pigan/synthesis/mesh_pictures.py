@@ -31,8 +31,7 @@ def write_mesh(generator: Generator, params: Params, out: Path) -> str | None:
     mesh.json is what `MeshFacts` holds, or {"reason": …}; then the picture says so, too, and there is no mesh.glb.
     """
     settings = params.generate
-    device = next(generator.parameters()).device
-    code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, device, "strip")[:1]
+    code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, "strip")[:1]
     asked = MeshSettings(settings.mesh.resolution, faces=settings.mesh.faces)
     try:
         mesh, facts = mesh_of(generator, code, params, asked)

@@ -1,7 +1,7 @@
 """Videos that people ask for by hand: cameras that move, objects that turn into each other, frame after frame."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,12 +10,11 @@ from torch import Tensor
 
 from pigan.progress import Progress
 from pigan.synthesis.camera_paths import Aim
+from pigan.synthesis.choices import Backdrop, Morph
 from pigan.synthesis.pictures import depth_colours, depth_ends, grid
 from pigan.synthesis.sweeps import between
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop, Seen, as_levels, look
-
-Morph = Literal["none", "linear", "spherical"]
+from pigan.synthesis.viewing import Seen, as_levels, look
 
 # frames that the ends of the depth's colours are taken from, and their side in pixels
 RANGE_FRAMES, RANGE_SIDE = 8, 24

@@ -65,10 +65,9 @@ def sample_sheet(
     generator: Generator, params: Params, resolution: int, columns: int, path: Path, label: str | None = None
 ) -> None:
     """columns x columns objects, each from a pose of the training law; `label` shows progress under that name."""
-    device = next(generator.parameters()).device
     camera, count = params.camera, columns**2
-    code = draw_codes(generator, count, params.generate.sheet_truncation, params, device, "sheet")
-    random = generator_for(device, params.generate.seed, "sheet poses")
+    code = draw_codes(generator, count, params.generate.sheet_truncation, params, "sheet")
+    random = generator_for(generator.device, params.generate.seed, "sheet poses")
     yaw, pitch = poses_of(camera, count, random)
     views = render_views(generator, code, yaw, pitch, resolution, params, label, few=True)
     save_image(path, grid(views.images, columns), enlargement(resolution))
@@ -87,7 +86,6 @@ def front_yaw(camera: Camera) -> float:
 def write_pictures(generator: Generator, params: Params, out: Path) -> None:
     """samples.png, truncation.png, views.png, depth.png and .json, explorer.jpg and .json in `out`."""
     settings, camera = params.generate, params.camera
-    device = next(generator.parameters()).device
     side = settings.picture_pixels
     scale = enlargement(side)
     sample_sheet(generator, params, side, settings.sheet_side, out / "samples.png")
@@ -95,29 +93,25 @@ def write_pictures(generator: Generator, params: Params, out: Path) -> None:
     pitch = usual_pitch(camera)
     front = front_yaw(camera)
 
-    code = torch.cat([draw_codes(generator, STRIP_LATENTS, psi, params, device, "strip") for psi in PSIS])
+    code = torch.cat([draw_codes(generator, STRIP_LATENTS, psi, params, "strip") for psi in PSIS])
     images = _images(generator, code, [front] * len(code), [pitch] * len(code), side, params)
     # psi by psi becomes one row a latent, psi growing to the right
     by_latent = images.reshape(len(PSIS), STRIP_LATENTS, *images.shape[1:]).swapaxes(0, 1).reshape(images.shape)
     save_image(out / "truncation.png", grid(by_latent, len(PSIS)), scale)
 
-    code = draw_codes(generator, STRIP_LATENTS, settings.sheet_truncation, params, device, "strip")
+    code = draw_codes(generator, STRIP_LATENTS, settings.sheet_truncation, params, "strip")
     yaws = yaw_sweep(camera, STRIP_VIEWS)
     turned = code.repeat_interleave(STRIP_VIEWS, 0)
     images = _images(generator, turned, yaws * STRIP_LATENTS, [pitch] * len(turned), side, params)
     save_image(out / "views.png", grid(images, STRIP_VIEWS), scale)
 
-    code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, device, "strip")
-    angles = _angles([front] * len(code), device), _angles([pitch] * len(code), device)
+    code = draw_codes(generator, DEPTH_LATENTS, settings.sheet_truncation, params, "strip")
+    angles = _angles([front] * len(code), code.device), _angles([pitch] * len(code), code.device)
     views = render_views(generator, code, *angles, side, params, few=True)
     rays = pixel_directions(side, camera.fov, camera.align_corners).numpy()
     rows = (views.images, depth_colours(views.depth), normal_colours(views.depth, rays))
     sheet, ends = grid(np.concatenate(rows), DEPTH_LATENTS), depth_ends(views.depth)
-    if ends is None:
-        save_image(out / "depth.png", sheet, scale)
-    else:
-        bar = depth_bar(*ends, sheet.shape[1] * scale)
-        save_image(out / "depth.png", np.concatenate((enlarged(sheet, scale), bar)))
+    save_image(out / "depth.png", above_scale(sheet, ends, scale))
     write_json(out / "depth.json", {"near": ends and ends[0], "far": ends and ends[1]})
 
     yaws, pitches = yaw_sweep(camera, EXPLORER_YAWS), pitch_sweep(camera, EXPLORER_PITCHES)
@@ -164,6 +158,14 @@ def depth_bar(near: float, far: float, width: int) -> UInt8[np.ndarray, "height 
     end = f"far {far:.3f}"
     pen.text((width - pen.textlength(end, font=font), below), end, fill=0, font=font)
     return np.asarray(image)
+
+
+def above_scale(
+    sheet: UInt8[np.ndarray, "height width 3"], ends: tuple[float, float] | None, scale: int
+) -> UInt8[np.ndarray, "tall wide 3"]:
+    """A sheet of coloured depth, `scale` times as large, and below it what its colours mean, if there is any depth."""
+    wide = enlarged(sheet, scale)
+    return wide if ends is None else np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
 
 
 def _coloured(place: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:

@@ -29,6 +29,11 @@ class TrainingFacts(BaseModel):
     date: str
     """Day of the export, YYYY-MM-DD (UTC)."""
 
+    @property
+    def machine(self) -> str:
+        """The device, and how many of it."""
+        return f"{self.devices} × {self.device}" if self.devices > 1 else self.device
+
 
 def released_folder(name: str) -> Path:
     """The folder of one: model.safetensors, config.json, samples.png, README.md, metrics.json if it was measured.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import OpenEXR
@@ -17,24 +17,20 @@ from pigan.files import atomic_file, write_json
 from pigan.models.mapping import truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import pixel_directions
+from pigan.synthesis.choices import Backdrop, Format, Layout, Map
 from pigan.synthesis.pictures import (
     PSIS,
-    depth_bar,
+    above_scale,
     depth_colours,
     depth_ends,
-    enlarged,
     grid,
     normal_colours,
     save_image,
     surface_normals,
 )
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop, Cameras, Seen, as_levels, look
+from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
 from pigan.synthesis.views import yaw_sweep
-
-Layout = Literal["grid", "single", "views", "truncation"]
-Map = Literal["colour", "depth", "normals", "opacity"]
-Format = Literal["png", "exr", "npy"]
 
 # counts of a 16-bit depth image; 0 is kept for what has no depth
 COUNTS = 65535
@@ -174,11 +170,8 @@ def _write_png(
 def _write_depth(depth: Float32[np.ndarray, "view side side"], columns: int, stem: Path) -> list[Path]:
     """Coloured depth with its scale for people, 16-bit counts and their unit for programs."""
     sheet, ends = grid(depth_colours(depth), columns), depth_ends(depth)
-    if ends is not None:
-        wide = enlarged(sheet, max(1, math.ceil(360 / sheet.shape[1])))
-        sheet = np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
     picture, counted = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}16.png")
-    save_image(picture, sheet)
+    save_image(picture, above_scale(sheet, ends, 1 if ends is None else max(1, math.ceil(360 / sheet.shape[1]))))
     far = float(np.nanmax(depth)) if ends is not None else 1.0
     unit = far / COUNTS
     counts = np.nan_to_num(depth / unit, nan=0).round().clip(0, COUNTS).astype(np.uint16)
@@ -228,6 +221,6 @@ def description(model: TrainedModel, sha256: str, views: Plan, cameras: Cameras,
         "fov_radians": cameras.fov.tolist(),
         "align_corners": model.params.camera.align_corners,
         "resolution": looks.resolution,
-        "samples_a_ray": looks.samples or model.params.model.samples * model.params.generate.samples_multiplier,
+        "samples_a_ray": looks.samples or model.params.rendered_samples,
         "background": looks.backdrop or model.params.model.eval_background,
     }

@@ -27,9 +27,8 @@ def write_sweeps(generator: Generator, params: Params, out: Path) -> None:
     A sprite holds its frames one below the other, every frame so many tiles wide; the .json says `tile` (side, pixels),
     `tiles` (a frame) and `places`: psi, or how many latents on the loop has come.
     """
-    device = next(generator.parameters()).device
-    full = draw_codes(generator, STRIP_LATENTS, 1.0, params, device, "strip")
-    none = draw_codes(generator, 1, 0.0, params, device, "strip")[0]
+    full = draw_codes(generator, STRIP_LATENTS, 1.0, params, "strip")
+    none = draw_codes(generator, 1, 0.0, params, "strip")[0]
     codes = torch.stack([truncate(full[:TRUNCATED_OBJECTS], none, psi) for psi in PSIS])
     _write(generator, codes, PSIS, params, out / "truncation")
 

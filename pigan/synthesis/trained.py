@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pigan import __version__, presets, released
+from pigan.chain.place import CHECKPOINT, STATE
 from pigan.config import Params, ParamsError, merge, parse
 from pigan.errors import PiganError
 from pigan.files import read_json
@@ -19,12 +20,12 @@ from pigan.models.mapping import draw_latents, truncate
 from pigan.released import WEIGHTS
 from pigan.runtime import generator_for
 from pigan.sections import Weights
+from pigan.synthesis.choices import Backdrop
 from pigan.synthesis.released import released_folder
 from pigan.synthesis.showing import facts_page, show
-from pigan.synthesis.viewing import Backdrop, Cameras, look, orbit_cameras
-from pigan.synthesis.views import usual_pitch, yaw_sweep
+from pigan.synthesis.viewing import Cameras, look, orbit_cameras
+from pigan.synthesis.views import average_code, usual_pitch, yaw_sweep
 from pigan.training.checkpoint import describe
-from pigan.training.loop import CHECKPOINT, STATE
 from pigan.training.state import load_generator
 
 # objects and pixels a side of the picture that a notebook shows: a second or two on a CPU for the paper's network
@@ -66,14 +67,12 @@ class TrainedModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.generator.parameters()).device
+        return self.generator.device
 
     @functools.cached_property
     def average_code(self) -> Float[Tensor, "code"]:
         """The centre of truncation."""
-        settings = self.params.generate
-        random = generator_for(self.device, settings.seed, "truncation")
-        return self.generator.average_code(settings.truncation_latents, random)
+        return average_code(self.generator, self.params)
 
     def latents(self, seeds: int | list[int]) -> Float[Tensor, "object z"]:
         """One latent a seed; each seed's is the same whatever others are drawn, on every device."""

@@ -17,7 +17,7 @@ from pigan.errors import PiganError, UsageError
 from pigan.files import atomic_file
 from pigan.models.generator import Generator
 from pigan.sections import Camera
-from pigan.synthesis.pictures import grid, save_image
+from pigan.synthesis.pictures import enlarged, enlargement, grid, save_image
 from pigan.synthesis.views import FULL_CIRCLE, draw_codes, render_views, usual_pitch
 
 FRAMES_A_SECOND = 12
@@ -49,16 +49,15 @@ def write_turntable(generator: Generator, params: Params, out: Path) -> None:
 
     Where the package av is not installed, turntable.gif takes the film's place.
     """
-    device = next(generator.parameters()).device
     settings = params.generate
-    code = draw_codes(generator, OBJECTS, settings.sheet_truncation, params, device, "strip")
+    code = draw_codes(generator, OBJECTS, settings.sheet_truncation, params, "strip")
     path = turntable_path(params.camera, settings.turntable_frames)
-    yaw, pitch = (torch.tensor(angles, device=device).repeat(OBJECTS) for angles in zip(*path, strict=True))
+    yaw, pitch = (torch.tensor(angles, device=generator.device).repeat(OBJECTS) for angles in zip(*path, strict=True))
     turned = code.repeat_interleave(len(path), 0)
     views = render_views(generator, turned, yaw, pitch, settings.picture_pixels, params, "turntable")
     frames = views.images.reshape(OBJECTS, len(path), *views.images.shape[1:])
     strip = frames[0, np.linspace(0, len(path), STRIP, endpoint=False).astype(int)]
-    save_image(out / "turntable.png", grid(strip, STRIP), max(1, 128 // settings.picture_pixels))
+    save_image(out / "turntable.png", grid(strip, STRIP), enlargement(settings.picture_pixels))
     film = "turntable.mp4" if importlib.util.find_spec("av") else "turntable.gif"
     write_video(out / film, [_enlarged(grid(frames[:, i], COLUMNS)) for i in range(len(path))])
 
@@ -124,6 +123,4 @@ def _animate(
 
 
 def _enlarged(frame: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "tall wide 3"]:
-    scale = max(1, round(ENLARGED * COLUMNS / frame.shape[1]))
-    size = (frame.shape[1] * scale, frame.shape[0] * scale)
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
+    return enlarged(frame, max(1, round(ENLARGED * COLUMNS / frame.shape[1])))

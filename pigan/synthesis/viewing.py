@@ -1,7 +1,7 @@
 """Generated objects from any camera, as tensors: colour, depth, opacity and normals, in tiles of bounded memory."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,16 +9,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import choose_numerics, field_of
-from pigan.models.generator import Generator, ray_settings
+from pigan.kernels.choose import field_of, rendering_numerics
+from pigan.models.generator import Generator, rendered_rays
 from pigan.rendering.cameras import POLE, fov_of_focal_length, look_along, look_at_origin
 from pigan.rendering.rays import distance_to_z, pixel_directions, world_rays
 from pigan.rendering.render import RaySettings, no_randomness, render_rays
 from pigan.rendering.volume import SOLID
 from pigan.sections import Background
-
-Backdrop = Literal["white", "black", "last", "transparent"]
-"""What stands behind an object: a colour, its own last sample, or nothing."""
+from pigan.synthesis.choices import Backdrop
 
 # rays x samples at a time; some 100 bytes each
 SAMPLES_A_TILE = 1 << 20
@@ -100,16 +98,15 @@ def look(
     Rays begin and end as far before and behind the origin as in training. `samples` a ray replaces the model's own,
     `background` its `eval_background`.
     """
-    camera, model, device = params.camera, params.model, code.device
-    own = model.samples * params.generate.samples_multiplier
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few=True)
+    camera, device, usual = params.camera, code.device, rendered_rays(params)
+    usual = usual._replace(samples=samples or usual.samples, background=_behind(background, usual.background))
+    numerics = rendering_numerics(params, device, few=True)
     views = []
     for row in range(len(code)):
         cam2world, fov = cameras.cam2world[row : row + 1].to(device), float(cameras.fov[row])
         # the object stays where it is when the camera comes nearer
         shift = float(cam2world[0, :3, 3].norm()) - camera.radius
-        settings = ray_settings(model, camera, _behind(background, model.eval_background), samples or own)
-        settings = settings._replace(near=max(settings.near + shift, 1e-3), far=max(settings.far + shift, 2e-3))
+        settings = usual._replace(near=max(usual.near + shift, 1e-3), far=max(usual.far + shift, 2e-3))
         pixels = pixel_directions(resolution, fov, camera.align_corners and not cameras.from_edges, device)
         origin, directions = world_rays(cam2world.float(), pixels)
         field, parts = field_of(generator, code[row : row + 1], numerics), []
@@ -150,5 +147,5 @@ def _straight(
 
 def _tiles(rays: int, settings: RaySettings) -> list[slice]:
     """Pieces of so many rays that their samples fit into memory."""
-    size = max(1, SAMPLES_A_TILE // (settings.samples * (2 if settings.hierarchical else 1)))
+    size = max(1, SAMPLES_A_TILE // (settings.samples_a_ray))
     return [slice(start, start + size) for start in range(0, rays, size)]

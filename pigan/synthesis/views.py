@@ -10,8 +10,8 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import choose_numerics, field_of
-from pigan.models.generator import Generator, ray_settings
+from pigan.kernels.choose import field_of, rendering_numerics
+from pigan.models.generator import Generator, rendered_rays
 from pigan.models.mapping import draw_latents, truncate
 from pigan.progress import Progress
 from pigan.rendering.rays import distance_to_z, pixel_directions
@@ -63,8 +63,7 @@ def render_views(
     """
     places = devices or [code.device]
     generators = replicas(generator, places)
-    samples = params.model.samples * params.generate.samples_multiplier
-    batch = max(1, SAMPLES_A_PASS // (resolution**2 * samples))
+    batch = max(1, SAMPLES_A_PASS // (resolution**2 * params.rendered_samples))
 
     def render(place: int, some: slice) -> Views:
         angles = yaw[some].to(places[place]), pitch[some].to(places[place])
@@ -89,9 +88,8 @@ def _render_batch(
     params: Params,
     few: bool,
 ) -> Views:
-    camera, model, device = params.camera, params.model, code.device
-    settings = ray_settings(model, camera, model.eval_background, model.samples * params.generate.samples_multiplier)
-    numerics = choose_numerics(params.training.kernel, params.generate.precision, model, device, few)
+    camera, device, settings = params.camera, code.device, rendered_rays(params)
+    numerics = rendering_numerics(params, device, few)
     still = no_randomness(len(code), resolution**2, settings, device)
     seen = render_images(field_of(generator, code, numerics), yaw, pitch, resolution, camera, settings, still)
     # the background's share counts as opaque with `last`
@@ -112,18 +110,18 @@ def _render_batch(
     )
 
 
-def draw_codes(
-    generator: Generator, count: int, psi: float, params: Params, device: torch.device, use: str
-) -> Float[Tensor, "count code"]:
+def average_code(generator: Generator, params: Params) -> Float[Tensor, "code"]:
+    """The centre of truncation."""
+    random = generator_for(generator.device, params.generate.seed, "truncation")
+    return generator.average_code(params.generate.truncation_latents, random)
+
+
+def draw_codes(generator: Generator, count: int, psi: float, params: Params, use: str) -> Float[Tensor, "count code"]:
     """Codes of `count` latents that `use` and the seed name, truncated by `psi` towards the average code."""
-    model, seed = params.model, params.generate.seed
-    random = generator_for(device, seed, use)
+    model, random = params.model, generator_for(generator.device, params.generate.seed, use)
     with torch.no_grad():
         code: Tensor = generator.mapping(draw_latents(count, model.z_dim, model.z_distribution, random))
-        if psi == 1:
-            return code
-        centre = generator.average_code(params.generate.truncation_latents, generator_for(device, seed, "truncation"))
-        return truncate(code, centre, psi)
+        return code if psi == 1 else truncate(code, average_code(generator, params), psi)
 
 
 def usual_pitch(camera: Camera) -> float:

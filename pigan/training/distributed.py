@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,14 +76,7 @@ class Ranks:
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Replaces each tensor by its sum over all ranks; all are of one type and device."""
-        if self.alone:
-            return
-        for bucket in _buckets(tensors):
-            together = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            with self._together():
-                distributed.all_reduce(together)
-            parts = together.split([tensor.numel() for tensor in bucket])
-            torch._foreach_copy_(bucket, [part.view_as(t) for part, t in zip(parts, bucket, strict=True)])
+        self._in_buckets(tensors, distributed.all_reduce)
 
     def gathered(self, values: Float[Tensor, "part"], batch: int) -> Float[Tensor, "batch"]:
         """The values of the whole batch, of which `values` is this rank's part; without gradients."""
@@ -109,14 +103,7 @@ class Ranks:
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
         """Gives all ranks the first one's values; all tensors are of one type and device."""
-        if self.alone:
-            return
-        for bucket in _buckets(tensors):
-            together = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            with self._together():
-                distributed.broadcast(together, 0)
-            parts = together.split([tensor.numel() for tensor in bucket])
-            torch._foreach_copy_(bucket, [part.view_as(t) for part, t in zip(parts, bucket, strict=True)])
+        self._in_buckets(tensors, partial(distributed.broadcast, src=0))
 
     def told(self, value: Any) -> Any:
         """The first rank's `value`, which JSON can hold."""
@@ -128,6 +115,17 @@ class Ranks:
             data = torch.frombuffer(bytearray(text), dtype=torch.uint8)
         self.copy([data])
         return json.loads(bytes(data.tolist()))
+
+    def _in_buckets(self, tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
+        """Puts what `exchange` makes of the tensors, several at a time as one, in their places."""
+        if self.alone:
+            return
+        for bucket in _buckets(tensors):
+            together = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            with self._together():
+                exchange(together)
+            parts = together.split([tensor.numel() for tensor in bucket])
+            torch._foreach_copy_(bucket, [part.view_as(t) for part, t in zip(parts, bucket, strict=True)])
 
     @contextlib.contextmanager
     def _together(self) -> Iterator[None]:

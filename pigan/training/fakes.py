@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from pigan.config import Params
-from pigan.kernels.choose import Numerics, backward_in_parts, choose_numerics, field_of
+from pigan.kernels.choose import Numerics, backward_in_parts, field_of, training_numerics
 from pigan.models.generator import Generator, ray_settings
 from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import POLE, look_at_origin, poses_of
@@ -44,9 +44,9 @@ class Fakes:
         random: torch.Generator,
         ranks: Ranks = ALONE,
     ) -> None:
-        camera, model, training = params.camera, params.model, params.training
+        camera, model = params.camera, params.model
         self.settings = ray_settings(model, camera, model.background)
-        self.numerics: Numerics = choose_numerics(training.kernel, training.precision, model, random.device)
+        self.numerics: Numerics = training_numerics(params, random.device)
         self.batch, self.ranks, part = batch, ranks, ranks.part(batch)
         own = part.stop - part.start
         self.tile: Tile = tile_of(params, resolution, own, random.device, ranks.local_size)

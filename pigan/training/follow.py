@@ -3,9 +3,10 @@
 from pigan.config import Params
 from pigan.training.curriculum import schedule
 from pigan.training.distributed import Ranks, same_state
-from pigan.training.loop import RealImages, Run, Stopped, collected_signals
+from pigan.training.loop import RealImages, Run
 from pigan.training.state import TrainingState
 from pigan.training.step import training_step
+from pigan.training.stopping import Stopped, collected_signals
 
 
 def follow(params: Params, run: Run, state: TrainingState, real_images: RealImages, ranks: Ranks) -> None:

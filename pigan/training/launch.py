@@ -13,15 +13,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import NamedTuple
 
 from pigan.errors import PiganError
 from pigan.training.distributed import LostRank, loopback_store, stop_with
-from pigan.training.loop import SIGNALS, Stopped
 from pigan.training.rendezvous import LOOPBACK, Place
+from pigan.training.stopping import SIGNALS, Stopped, collected_signals
 
 # for the other ranks to end by themselves when one has failed
 GRACE_SECONDS = 5.0
@@ -53,7 +53,7 @@ def launch(size: int, work: Work, *arguments: object) -> None:
     store = loopback_store()
     processes: list[BaseProcess] = []
     reports: list[connection.Connection] = []
-    with _passed_on(processes) as received:
+    with collected_signals(partial(_pass_on, processes)) as received:
         try:
             for rank in range(size):
                 place = Place(rank, size, rank, size, LOOPBACK, store.port, "pigan")
@@ -169,21 +169,9 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextlib.contextmanager
-def _passed_on(processes: list[BaseProcess]) -> Iterator[list[int]]:
-    """Collects the signals that stop a training, and passes them on to `processes`."""
-    received: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        for process in processes:
-            if process.pid is not None and process.is_alive():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, number)
-
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _pass_on(processes: list[BaseProcess], number: int) -> None:
+    """Sends a signal to those that live."""
+    for process in processes:
+        if process.pid is not None and process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)

@@ -4,18 +4,16 @@ import json
 import math
 import os
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pigan.chain.place import CHECKPOINT, LOG, NEXT, PREVIOUS, STATE
 from pigan.chain.settings import training_settings
 from pigan.config import Params, fingerprint
 from pigan.errors import PiganError
@@ -26,36 +24,20 @@ from pigan.runtime import device_name, peak_memory_mb
 from pigan.training.board import event_file
 from pigan.training.checkpoint import describe
 from pigan.training.curriculum import Schedule, schedule
-from pigan.training.deadline import EXIT_CODE, OUT_OF_TIME, Deadline, seconds_left
+from pigan.training.deadline import OUT_OF_TIME, Deadline, seconds_left
 from pigan.training.distributed import ALONE, Ranks, same_state
 from pigan.training.snapshots import FOLDER as SNAPSHOTS
 from pigan.training.snapshots import is_due, keep_until, publish, read_snapshots, save_snapshot
 from pigan.training.state import TrainingState, architecture, load_state, save_state
 from pigan.training.step import training_step
+from pigan.training.stopping import Stopped, collected_signals
 
-CHECKPOINT, STATE, LOG = "checkpoint.safetensors", "state.json", "log.jsonl"
-# of the state in progress: the one before, and the next one until that takes its name
-PREVIOUS, NEXT = "checkpoint.previous.safetensors", "checkpoint.next.safetensors"
 # with fp16 the gradient scaler skips a step in which these overflow, and tries smaller ones; the log shows null
 SKIPPED_BY_SCALER = ("r1", "grad_norm_d", "grad_norm_g")
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
 RealBatch = tuple[Float[Tensor, "batch 3 side side"], Float[Tensor, "batch 2"] | None]
 """Training images (-1..1), and pitch and yaw (radians) of their cameras, where they are known."""
 RealImages = Callable[[int, int], RealBatch]
 """The batch of a step of this stage, given the batch size; a pure function of the step."""
-
-
-class Stopped(Exception):
-    """A signal arrived, or the end of the time is near; the work so far is saved."""
-
-    def __init__(self, number: int, saved: bool = True) -> None:
-        late = number == OUT_OF_TIME
-        why = "the time limit is near" if late else f"stopped by {signal.Signals(number).name}"
-        what = "the checkpoint is saved" if saved else "no step was done since the last checkpoint"
-        super().__init__(f"{why}; {what}, run again to go on")
-        self.number = number
-        self.exit_code = EXIT_CODE if late else 128 + number
 
 
 @dataclass(frozen=True)
@@ -99,7 +81,7 @@ def train(
     """
     deadline = Deadline(seconds_left())
     stage, training = params.curriculum.stages[f"r{run.resolution}"], params.training
-    device = next(state.generator.parameters()).device
+    device = state.generator.device
     # rather refused now than when the weights are trained
     read_snapshots(run.init)
     spent = _resume(params, run, state, key)
@@ -302,19 +284,3 @@ def _cut_log(path: Path, step: int) -> None:
             print(f"{path}: line {number} is damaged and left out", flush=True)
     with atomic_file(path) as temporary:
         temporary.write_bytes(b"".join(kept))
-
-
-@contextmanager
-def collected_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM, SIGINT and SIGUSR1 instead of dying of them."""
-    received: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, remember) for number in SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,7 +7,7 @@ import torch
 
 from pigan.config import Params
 from pigan.errors import PiganError
-from pigan.kernels.choose import Numerics, choose_numerics
+from pigan.kernels.choose import Numerics, training_numerics
 from pigan.kernels.folded import GPU_TILE
 from pigan.models.discriminator import channels_at
 from pigan.models.patchpose import MAP_SIDE
@@ -57,7 +57,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     Raises:
         PiganError: the limit is too low for anything.
     """
-    numerics = _numerics(params, device)
+    numerics = training_numerics(params, device)
     without, limit = _without_tiles(params, resolution, batch, numerics, device), limit_bytes(params, device, processes)
     a_point = _point_at_work_bytes(params, numerics)
     room = (limit - without) // a_point
@@ -65,7 +65,7 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
     threads = 1 if numerics.kernel == "plain" else params.training.threads
     busy = threads * CPU_POINTS if device.type == "cpu" else GPU_POINTS
     fixed = numerics.kernel == "compiled"
-    points = samples_of(params, resolution) // (PARTS if fixed else 1)
+    points = params.model.points(resolution) // (PARTS if fixed else 1)
     while points > min(room, busy) and points % 2 == 0:
         points //= 2
     if points > room:
@@ -78,14 +78,9 @@ def tile_of(params: Params, resolution: int, batch: int, device: torch.device, p
 
 def peak_bytes(params: Params, resolution: int, batch: int, tile: Tile, device: torch.device) -> int:
     """About how much memory a training step takes at its peak, weights and optimisers included."""
-    numerics = _numerics(params, device)
+    numerics = training_numerics(params, device)
     points = tile.images * tile.points
     return _without_tiles(params, resolution, batch, numerics, device) + points * _point_at_work_bytes(params, numerics)
-
-
-def samples_of(params: Params, resolution: int) -> int:
-    """Samples of one image, of both passes."""
-    return resolution**2 * params.model.samples * (2 if params.model.hierarchical else 1)
 
 
 def limit_bytes(params: Params, device: torch.device, processes: int = 1) -> int:
@@ -126,7 +121,7 @@ def discriminator_bytes(params: Params, resolution: int, batch: int, width: int)
 def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numerics, device: torch.device) -> int:
     """Weights and optimisers, folded weights, judging, and the samples of a batch without what the field keeps."""
     model = params.model
-    samples = batch * samples_of(params, resolution)
+    samples = batch * params.model.points(resolution)
     rendering = SAMPLE_BYTES * samples
     hidden, mapping = model.hidden, model.mapping_hidden
     passed_on = _passed_on(model)
@@ -148,7 +143,7 @@ def _without_tiles(params: Params, resolution: int, batch: int, numerics: Numeri
     judging = discriminator_bytes(params, resolution, batch, numerics.dtype.itemsize)
     together = 0
     if numerics.kernel == "plain":
-        together = max(POINTS_A_PASS, samples_of(params, resolution))
+        together = max(POINTS_A_PASS, params.model.points(resolution))
     elif numerics.kernel != "triton" and device.type == "cuda":
         together = GPU_TILE
     # else they stay on chip, or in a CPU's cache
@@ -170,7 +165,3 @@ def _passed_on(model: Model) -> int:
 def _cube_bytes(model: Model) -> int:
     """Bytes of a point's features: they, what the first layer sees, gradients of both; and of the corners around."""
     return 4 * 4 * (model.features + 3) + CORNER_BYTES * 8 if model.field == "embedding-siren" else 0
-
-
-def _numerics(params: Params, device: torch.device) -> Numerics:
-    return choose_numerics(params.training.kernel, params.training.precision, params.model, device)

@@ -137,7 +137,7 @@ def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, An
     try:
         state.counters = Counters(**{key: int(value) for key, value in description["counters"].items()})
         # that of another checkpoint, which this one may be loaded after
-        state.scaler = _new_scaler(params, next(state.generator.parameters()).device)
+        state.scaler = _new_scaler(params, state.generator.device)
         # empty where it was saved without one, as the first weights are
         if description["scaler"]:
             state.scaler.load_state_dict(description["scaler"])

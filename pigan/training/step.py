@@ -65,8 +65,8 @@ def training_step(
     """
     device, step = real.device, state.counters.global_step
     batch, resolution = batch or len(real), real.shape[-1]
-    _set_rates(state.optimizer_generator, values.lr_generator)
-    _set_rates(state.optimizer_discriminator, values.lr_discriminator)
+    set_rates(state.optimizer_generator, values.lr_generator)
+    set_rates(state.optimizer_discriminator, values.lr_discriminator)
     # a stream of its own for every step and network: nothing to save for an exact resume
     streams = [generator_for(device, seed, "train", step, network) for network in ("discriminator", "generator")]
     fakes = [Fakes(params, resolution, batch, values.density_noise, random, ranks) for random in streams]
@@ -244,6 +244,7 @@ def judge_images(
     return judge(images, fade, pose)
 
 
-def _set_rates(optimizer: torch.optim.Adam, rate: float) -> None:
+def set_rates(optimizer: torch.optim.Adam, rate: float) -> None:
+    """The learning rate of the next step, times what each group of weights is scaled by."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("scale", 1.0)

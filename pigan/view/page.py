@@ -13,7 +13,7 @@ from typing import Any, get_args
 from nicegui import background_tasks, ui
 
 from pigan.errors import PiganError
-from pigan.synthesis.stills import Map
+from pigan.synthesis.choices import Map, Shade
 from pigan.view.renderer import png
 from pigan.view.scene import (
     LARGEST_SEED,
@@ -21,7 +21,6 @@ from pigan.view.scene import (
     PITCHES,
     RESOLUTIONS,
     WIDEST_FOV,
-    Shade,
     first_scene,
     model_title,
     object_name,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pigan.progress import heard_by
 from pigan.rendering.rays import pixel_directions
+from pigan.synthesis.choices import backdrop_of
 from pigan.synthesis.mesh import MeshSettings, mesh_of
 from pigan.synthesis.meshing.formats import encoded
 from pigan.synthesis.pictures import depth_colours, normal_colours
@@ -44,8 +45,9 @@ class Renderer:
         cameras = self.model.cameras(
             math.radians(scene.yaw), math.radians(scene.pitch), math.radians(scene.fov), scene.radius
         )
-        generator, params, code = self.model.generator, self.model.params, self.code(scene)
-        return look(generator, code, cameras, scene.resolution, params, scene.samples, scene.backdrop), cameras
+        model, code, backdrop = self.model, self.code(scene), backdrop_of(scene.background)
+        seen = look(model.generator, code, cameras, scene.resolution, model.params, scene.samples, backdrop)
+        return seen, cameras
 
     def pixels(self, scene: Scene) -> UInt8[np.ndarray, "side side channel"]:
         """The picture of what is to be shown; of a transparent background its colour has a fourth channel."""

@@ -3,14 +3,12 @@
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from pigan.synthesis.choices import Map, Shade
 from pigan.synthesis.pictures import front_yaw
-from pigan.synthesis.stills import Map
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import Backdrop
 from pigan.synthesis.views import usual_pitch
 
 RESOLUTIONS = (32, 64, 128, 256, 512)
@@ -19,9 +17,6 @@ MOST_SAMPLES = 256
 LARGEST_SEED = 10**9
 PITCHES = (1.0, 179.0)
 WIDEST_FOV = 100.0
-
-Shade = Literal["own", "white", "black", "last", "transparent"]
-"""A background as the command line names it; own: that of the evaluation images."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +38,6 @@ class Scene:
     shown: Map
     background: Shade
 
-    @property
-    def backdrop(self) -> Backdrop | None:
-        """The background as rendering knows it."""
-        return None if self.background == "own" else self.background
-
-
-def own_samples(model: TrainedModel) -> int:
-    """Coarse samples a ray of the model's evaluation images."""
-    return model.params.model.samples * model.params.generate.samples_multiplier
-
 
 def first_scene(model: TrainedModel) -> Scene:
     """The usual view of seed 0."""
@@ -67,7 +52,7 @@ def first_scene(model: TrainedModel) -> Scene:
         fov=camera.fov_degrees,
         radius=camera.radius,
         resolution=START_RESOLUTION,
-        samples=own_samples(model),
+        samples=model.params.rendered_samples,
         shown="colour",
         background="own",
     )
@@ -106,7 +91,7 @@ def render_command(scene: Scene, model: TrainedModel, name: str) -> str | None:
         "resolution": scene.resolution,
         "background": scene.background,
     }
-    if scene.samples != own_samples(model):
+    if scene.samples != model.params.rendered_samples:
         options["samples"] = scene.samples
     return shlex.join(
         ["pigan", "render", *(word for key, value in options.items() for word in (f"--{key}", f"{value}"))]

@@ -5,10 +5,10 @@ import sys
 import pytest
 import torch
 
-from pigan import cli
+from pigan import cli, presets
 from pigan.bench import bench as bench_module
 from pigan.bench.bench import Settings, bench, write_all
-from pigan.bench.subject import Subject, preset_params
+from pigan.bench.subject import Subject
 from pigan.report.speed import read_speed
 
 CPU = torch.device("cpu")
@@ -126,7 +126,7 @@ def test_tiles_are_as_large_as_the_threads_that_are_measured_take(tiny_params, m
 
 
 def test_nothing_of_an_experiment_may_be_small_enough():
-    huge = preset_params("carla")
+    huge = presets.params("carla")
     with pytest.raises(bench_module.UsageError, match=r"there are field, render, discriminator$"):
         bench(huge, Settings(CPU, 1, True, ("step_128",), False, "pigan bench"))
 

@@ -13,7 +13,6 @@ from pigan.bench.counting import (
     field_forward,
     field_training,
     judging,
-    points_of,
     step_count,
 )
 from pigan.bench.plain_discriminator import plain_discriminator
@@ -147,13 +146,13 @@ def test_the_papers_numbers(paper_model):
     # 526,848 products and sums a point
     assert field_forward(paper_model, 1, "folded").flop == 2 * 526_848
     assert field_training(paper_model, 1, "folded").flop == pytest.approx(3.158e6, rel=1e-3)
-    assert points_of(paper_model, 64) == 98_304
+    assert paper_model.points(64) == 98_304
     progressive = paper_model.discriminator.model_copy(update={"kind": "progressive"})
     assert discriminator_forward(progressive, 256, 64, places=True).flop == pytest.approx(14.6e9, rel=0.01)
 
 
 def test_a_step_is_its_parts(paper_model):
-    config, points = paper_model.discriminator, 3 * points_of(paper_model, 32)
+    config, points = paper_model.discriminator, 3 * paper_model.points(32)
     parts = (
         field_forward(paper_model, points, "plain"),
         field_training(paper_model, points, "plain"),

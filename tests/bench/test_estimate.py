@@ -4,7 +4,6 @@ import torch
 from pigan import presets
 from pigan.bench import estimate
 from pigan.bench.estimate import Rates, estimates
-from pigan.bench.subject import preset_params
 from pigan.training.memory import GB
 
 CPU = torch.device("cpu")
@@ -31,7 +30,7 @@ def measured(monkeypatch):
 
 def test_every_stage_of_every_preset_is_estimated(measured):
     rows = estimates(CPU, quick=False)
-    expected = [(name, link.name) for name in presets.NAMES for link in preset_params(name).curriculum.order]
+    expected = [(name, link.name) for name in presets.NAMES for link in presets.params(name).curriculum.order]
     assert [(row.preset, row.stage) for row in rows] == expected
     assert all(row.hours > 0 and row.memory_gb > 0 and row.images_per_second > 0 for row in rows)
     # three sizes of field; of the discriminators every side up to the limit
@@ -57,7 +56,7 @@ def test_hours_are_steps_times_points_and_images(tiny_params, monkeypatch):
 
 
 def test_larger_sides_cost_what_their_operations_say(measured):
-    params = preset_params("cats-paper")
+    params = presets.params("cats-paper")
     rates = Rates(CPU, quick=False)
     at_limit, beyond = rates.of_image(params, 64), rates.of_image(params, 128)
     assert at_limit == pytest.approx(1 / estimate.IMAGES) and 1.3 < beyond / at_limit < 2

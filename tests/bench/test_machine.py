@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from pigan import processor
 from pigan.bench import machine
 from pigan.bench.machine import cpu_has_bf16, matmul_gflops, measure_machine, precisions
 
@@ -21,7 +22,7 @@ CPU = torch.device("cpu")
 def test_bf16_is_what_the_processor_says(tmp_path, monkeypatch, line, has):
     told = tmp_path / "cpuinfo"
     told.write_text(f"processor\t: 0\n{line}\n")
-    monkeypatch.setattr(machine, "PROCESSOR", told)
+    monkeypatch.setattr(processor, "TOLD", told)
     assert cpu_has_bf16() is has
     reason = precisions(CPU)["bf16"]
     assert (reason is None) is has
@@ -29,7 +30,7 @@ def test_bf16_is_what_the_processor_says(tmp_path, monkeypatch, line, has):
 
 
 def test_processor_that_says_nothing_has_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "PROCESSOR", tmp_path / "nothing")
+    monkeypatch.setattr(processor, "TOLD", tmp_path / "nothing")
     assert not cpu_has_bf16()
 
 

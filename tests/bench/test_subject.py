@@ -1,13 +1,13 @@
 import pytest
 import torch
 
+from pigan import presets
 from pigan.bench import subject
 from pigan.bench.subject import (
     Way,
     chosen_way,
     own_subject,
     paper_subject,
-    preset_params,
     usual_values,
     ways_of,
     with_way,
@@ -43,28 +43,28 @@ def test_stage_without_steps_is_left_out(tiny_params):
 
 
 def test_what_is_too_large_for_the_machine_is_smaller_or_left_out():
-    own = own_subject(preset_params("celeba-paper"), CPU, quick=True)
+    own = own_subject(presets.params("celeba-paper"), CPU, quick=True)
     # 32 px are 190 GFLOP an image
     assert own.steps == {} and len(own.notes) == 3
     assert own.notes[2].startswith("step_128 is left out: one image is 1,") and "--quick" in own.notes[2]
     assert own.field[1] < 128 and own.render[1] < 128 and own.field[0] == own.render[0] == 1
-    full = own_subject(preset_params("celeba-paper"), CPU, quick=False)
+    full = own_subject(presets.params("celeba-paper"), CPU, quick=False)
     assert full.steps == {32: 1, 64: 1} and [note.split()[0] for note in full.notes] == ["step_128"]
 
 
 def test_demo_is_measured_whole():
-    demo = own_subject(preset_params("demo"), CPU, quick=True)
+    demo = own_subject(presets.params("demo"), CPU, quick=True)
     assert list(demo.steps) == [16, 32] and min(demo.steps.values()) >= 4 and not demo.notes
 
 
 def test_what_the_reference_does_not_have_is_left_out_and_told():
-    own = own_subject(preset_params("seed-card"), CPU, quick=True)
+    own = own_subject(presets.params("seed-card"), CPU, quick=True)
     assert own.params.training.reconstruction_weight == 0 and "without the reconstruction loss" in own.notes[0]
 
 
 def test_processor_without_16_bits_has_the_exact_paths_and_says_why(monkeypatch):
     had(monkeypatch, bf16="no bf16 here")
-    ways, notes = ways_of(preset_params("celeba"), CPU, quick=False)
+    ways, notes = ways_of(presets.params("celeba"), CPU, quick=False)
     assert ways == [Way("folded", "fp32"), Way("compiled", "fp32")]
     told = " ".join(notes)
     assert "No bf16 rows: no bf16 here." in told and "No fp16 rows" in told and "No triton rows" in told
@@ -72,7 +72,7 @@ def test_processor_without_16_bits_has_the_exact_paths_and_says_why(monkeypatch)
 
 def test_processor_with_16_bits_has_them_too(monkeypatch):
     had(monkeypatch)
-    ways, _ = ways_of(preset_params("celeba"), CPU, quick=False)
+    ways, _ = ways_of(presets.params("celeba"), CPU, quick=False)
     assert [way.name for way in ways] == ["folded fp32", "folded bf16", "compiled fp32", "compiled bf16"]
 
 

@@ -13,7 +13,7 @@ from pigan import config
 from pigan.data.crop import crop
 from pigan.data.sources.download import download
 from pigan.stages.train import init_stage, train_stage
-from pigan.training.loop import Stopped
+from pigan.training.stopping import Stopped
 
 
 def trained(place: Place, resolution: int) -> None:

@@ -20,7 +20,7 @@ from pigan.synthesis.camera_paths import Aim, camera_path
 from pigan.synthesis.movies import Film, codes_of_frames, film
 from pigan.synthesis.trained import TrainedModel
 
-CAMERA = config.parse(presets.values("demo")).camera
+CAMERA = presets.params("demo").camera
 PATHS = ("orbit", "front", "spiral", "zoom", "still")
 
 

@@ -19,7 +19,7 @@ from pigan.evaluation import evaluate as stage
 from pigan.evaluation import stats
 from pigan.evaluation.evaluate import evaluate
 from pigan.evaluation.extractors import Classifier, Extractor
-from pigan.evaluation.shape import ACROSS_VIEWS
+from pigan.evaluation.measured import ACROSS_VIEWS
 from pigan.evaluation.stats import real_stats
 from pigan.files import write_json
 from pigan.rendering.cameras import look_at_origin

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import standins
+from benchmarks.standins import Standin
 from pigan import config
 from pigan.data.cars.view import CarJob, render_car
 from pigan.data.crop import crop_settings
 from pigan.data.posed.frames import Intrinsics
 from pigan.data.square import CropJob, crop_one
-from pigan.evaluation import exact, standins
+from pigan.evaluation import exact
 from pigan.evaluation.exact import MOST, TurnedViews, exact_views
 from pigan.evaluation.shape import EXACT, exact_scores
-from pigan.evaluation.standins import Standin
 
 SIDE, OBJECTS, SEED = 32, 3, 7
 

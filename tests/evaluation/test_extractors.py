@@ -16,10 +16,9 @@ from torch import nn
 from torch_fidelity import FeatureExtractorInceptionV3
 from torch_fidelity.feature_extractor_clip import CLIPVisual, FeatureExtractorCLIP
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
-from torch_fidelity.utils import create_feature_extractor
 
 from pigan.errors import PiganError
-from pigan.evaluation.extractors import DinoV2, EfficientNetLite0, load_extractor, positions_for
+from pigan.evaluation.extractors import EfficientNetLite0, load_extractor, positions_for
 from pigan.evaluation.weights import DIMENSIONS
 
 CPU = torch.device("cpu")
@@ -65,19 +64,6 @@ def test_weights_recognise_a_photograph_with_this_normalisation(section):
     # all of the layer, with its bias
     expected = extractor.network.network._fc(found).numpy()
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_extractors_are_registered_with_torch_fidelity(pixels, dinov2_file):
-    kinds = {"efficientnet-lite0": ("pooled", 1280, {}), "dinov2-vits14": ("dinov2", 384, str(dinov2_file[0]))}
-    for name, (layer, dimension, path) in kinds.items():
-        network = create_feature_extractor(
-            name, [layer], cuda=False, verbose=False, feature_extractor_weights_path=path or None
-        )
-        with torch.inference_mode():
-            (found,) = network(pixels)
-        assert found.shape == (3, dimension)
-        assert network.get_default_feature_layer_for_metric("fid") == layer
-        assert network(network.get_dummy_input_for_compile())[0].shape == (1, dimension)
 
 
 def test_replica_shares_nothing_and_gives_the_same_bits(section, pixels):
@@ -187,11 +173,6 @@ def test_positions_are_sampled_where_the_authors_code_samples_them():
     assert torch.equal(found[:, :1], own)
     np.testing.assert_allclose(found[0, 1:].reshape(16, 16, 2), expected, atol=1e-4)
     assert torch.equal(positions_for(found, 16), found)
-
-
-def test_dinov2_without_a_file_is_refused_by_torch_fidelitys_route():
-    with pytest.raises(PiganError, match="no weights; name dinov2_vits14_pretrain"):
-        DinoV2("dinov2-vits14", ["dinov2"])
 
 
 class Held(nn.Module):

@@ -3,10 +3,11 @@ import pytest
 import torch
 import torch_fidelity
 from PIL import Image
+from torch_fidelity import FeatureExtractorBase, register_feature_extractor
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from pigan.errors import PiganError
-from pigan.evaluation.extractors import load_extractor
+from pigan.evaluation.extractors import EfficientNetLite0, load_extractor
 from pigan.evaluation.features import extract
 from pigan.evaluation.fidelity import fidelity, inception_score, inception_score_interval, precision_recall
 from pigan.evaluation.frechet import frechet_distance, statistics
@@ -55,7 +56,27 @@ def blobs(rng, count, centre):
     return fine.clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
+class Plugged(FeatureExtractorBase):
+    """EfficientNet-Lite0 as torch-fidelity takes networks of others."""
+
+    def __init__(self, name, features_list, **_):
+        super().__init__(name, features_list)
+        self.network = EfficientNetLite0()
+
+    @staticmethod
+    def get_provided_features_list():
+        return ("pooled",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(_):
+        return "pooled"
+
+    def forward(self, images):
+        return self.network(images)
+
+
 def test_metrics_agree_with_torch_fidelity_on_the_same_files(tmp_path, rng, section):
+    register_feature_extractor("efficientnet-lite0", Plugged)
     sets = {"generated": blobs(rng, 36, 140), "real": blobs(rng, 44, 110)}
     for name, images in sets.items():
         (tmp_path / name).mkdir()

@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from pigan.data.cars.raytrace import render
 from pigan.data.cars.shape import sample_car
-from pigan.evaluation.extractors import LITE0, LITE0_LAYER, EfficientNetLite0
+from pigan.evaluation.extractors import EfficientNetLite0
 from pigan.evaluation.fidelity import precision_recall
 from pigan.evaluation.frechet import distance_at_infinity, frechet_distance, project, statistics
-from pigan.evaluation.kid import kernel_sums, squared_mmd
+from pigan.evaluation.kid import kernel_distance
 from pigan.evaluation.memorisation import closest, memorisation, nearest
 from pigan.rendering.cameras import look_at_origin
 
@@ -26,7 +26,7 @@ NOISE = (6, 20, 60)
 
 @cache
 def network():
-    return EfficientNetLite0(LITE0, [LITE0_LAYER])
+    return EfficientNetLite0()
 
 
 def features_of(images):
@@ -70,7 +70,7 @@ def fid(generated, real):
 
 
 def kid(generated, real):
-    return squared_mmd(kernel_sums(generated, real))
+    return kernel_distance(generated, real, 1, len(real), 0).mean
 
 
 def blurred(images, pixels):

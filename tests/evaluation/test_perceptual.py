@@ -2,13 +2,13 @@
 
 import torch
 
-from pigan.evaluation.extractors import LITE0, LITE0_LAYER, EfficientNetLite0
+from pigan.evaluation.extractors import EfficientNetLite0
 from pigan.evaluation.perceptual import BLOCKS, SIDE, FeatureMaps
 
 
 def test_maps_are_those_of_the_blocks_of_the_network() -> None:
     seen: list[torch.Tensor] = []
-    network = EfficientNetLite0(LITE0, [LITE0_LAYER]).network
+    network = EfficientNetLite0().network
     for number in BLOCKS:
         network._blocks[number].register_forward_hook(lambda *call: seen.append(call[2]))
     images = 2 * torch.rand((2, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0)) - 1

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks import standins
+from benchmarks.standins import Scores, Standin, scores
 from pigan import config
-from pigan.evaluation import standins
 from pigan.evaluation.consistency import Reprojection, reprojection_error, weighted_depth_variance
 from pigan.evaluation.hollow import hollow_share
-from pigan.evaluation.standins import Scores, Standin, scores
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import look_at_origin
 from pigan.synthesis.evaluation_set import CONSISTENCY_YAWS

@@ -35,15 +35,15 @@ print(float(torch.stack(errors).max()))
 # whole images without gradients, on two threads: another batch of the same size must not be compiled again
 RENDERING = """
 import torch
+from pigan import presets
 from pigan.kernels.choose import EXACT, Numerics, field_of
 from pigan.kernels.folded import CPU_TILE
 from pigan.models.generator import Generator
-from pigan.bench.subject import preset_params
 
 torch.set_num_threads(2)
 torch.manual_seed(0)
 torch._dynamo.config.error_on_recompile = True
-model = preset_params("demo").model.model_copy(update={"hidden": 8, "layers": 2})
+model = presets.params("demo").model.model_copy(update={"hidden": 8, "layers": 2})
 generator = Generator(model)
 errors = []
 with torch.no_grad():

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pigan import presets
-from pigan.config import parse
 from pigan.rendering.cameras import (
     edge_fov,
     fov_of_focal_length,
@@ -60,7 +59,7 @@ def test_card_camera_of_position_direction_and_up():
 
 
 def test_angle_between_outer_edges():
-    camera = parse(presets.values("demo")).camera
+    camera = presets.params("demo").camera
     assert edge_fov(camera, 16) == camera.fov
     aligned = camera.model_copy(update={"align_corners": True})
     assert math.tan(edge_fov(aligned, 16) / 2) / math.tan(camera.fov / 2) == pytest.approx(16 / 15)

@@ -30,7 +30,7 @@ METRICS: dict[str, Any] = {
 
 @pytest.fixture
 def params() -> config.Params:
-    return config.parse(presets.values("demo"))
+    return presets.params("demo")
 
 
 def facts(**changes: Any) -> Facts:
@@ -130,7 +130,7 @@ def test_what_is_not_known_is_told(params: config.Params) -> None:
 def test_poses_are_told_in_degrees(params: config.Params) -> None:
     # v from 0.15 / pi to 1.25 / pi
     assert "spherical\\_uniform: yaw 90 ± 180, pitch 25 to 78 degrees" in model_card(params, facts())
-    celeba = config.parse(presets.values("celeba"))
+    celeba = presets.params("celeba")
     card = model_card(celeba, facts(measured=None))
     assert "gaussian: yaw 90 ± 17, pitch 90 ± 9 degrees" in card
     assert "Terms of the data: CelebA is for non-commercial research only" in card

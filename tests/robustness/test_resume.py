@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pigan.chain.place import CHECKPOINT, NEXT, PREVIOUS
 from pigan.errors import PiganError
 from pigan.locks import sole_use
 from pigan.training.checkpoint import describe
-from pigan.training.loop import CHECKPOINT, NEXT, PREVIOUS, _cut_log
+from pigan.training.loop import _cut_log
 
 names = count()
 

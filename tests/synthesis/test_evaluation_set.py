@@ -97,7 +97,7 @@ def test_cameras_are_those_of_the_poses_that_were_rendered(
     law = np.stack([around * np.cos(cameras["yaw"]), np.cos(cameras["pitch"]), around * np.sin(cameras["yaw"])], axis=1)
     np.testing.assert_allclose(cameras["cam2world"][:, :3, 3], law, atol=1e-6)
     assert len(np.unique(cameras["yaw"])) == COUNT
-    code = draw_codes(generator, COUNT, tiny_params.generate.truncation, tiny_params, CPU, "evaluation")
+    code = draw_codes(generator, COUNT, tiny_params.generate.truncation, tiny_params, "evaluation")
     seen = render_views(generator, code, yaw, pitch, SIDE, tiny_params)
     assert np.array_equal(seen.images, np.load(written / "images_16.npy"))
     assert np.array_equal(seen.depth, np.load(written / "depth_16.npy"), equal_nan=True)
@@ -110,7 +110,7 @@ def test_consistency_views_turn_about_the_usual_pose(
     yaw = tiny_params.camera.yaw_mean + torch.tensor(CONSISTENCY_YAWS)
     pitch = torch.full_like(yaw, usual_pitch(tiny_params.camera))
     assert np.array_equal(views["cam2world"], look_at_origin(yaw, pitch, tiny_params.camera.radius).numpy())
-    code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, CPU, "consistency")
+    code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, "consistency")
     alone = render_views(generator, code[1:].expand(5, -1), yaw, pitch, SIDE, tiny_params)
     assert np.abs(views["images"][1].astype(int) - alone.images).max() <= 1
 
@@ -120,7 +120,7 @@ def test_pairs_show_one_object_from_two_poses_of_the_law(
 ) -> None:
     pairs = arrays(written / "pairs.npz")
     assert len(np.unique(pairs["yaw"])) == 4
-    code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, CPU, "pairs")
+    code = draw_codes(generator, 2, tiny_params.generate.truncation, tiny_params, "pairs")
     yaw, pitch = (torch.from_numpy(pairs[name][1]) for name in ("yaw", "pitch"))
     alone = render_views(generator, code[1:].expand(2, -1), yaw, pitch, SIDE, tiny_params)
     assert np.abs(pairs["images"][1].astype(int) - alone.images).max() <= 1

@@ -75,7 +75,7 @@ def test_all_show_the_same_latents_and_poses(model: Path, tiny_params: config.Pa
         if not source.exists():
             source = model / "checkpoint.safetensors"
         generator = load_generator(source, tiny_params, "ema", CPU)
-        code = draw_codes(generator, COUNT, tiny_params.generate.truncation, tiny_params, CPU, "snapshots")
+        code = draw_codes(generator, COUNT, tiny_params.generate.truncation, tiny_params, "snapshots")
         seen = render_views(generator, code, yaw, pitch, SIDE, tiny_params)
         assert np.array_equal(seen.images, np.load(tmp_path / "out/snapshots" / entry["file"]))
 

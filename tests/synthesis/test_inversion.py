@@ -36,7 +36,7 @@ def see(generator: Generator, params: config.Params, count: int = 3, side: int =
     yaw, pitch = torch.linspace(1.2, 2.0, count), torch.linspace(1.2, 0.8, count)
     cam2world = look_at_origin(yaw, pitch, params.camera.radius)
     fov = torch.linspace(0.45, 0.55, count)
-    code = draw_codes(generator, count, 1.0, params, CPU, "test")
+    code = draw_codes(generator, count, 1.0, params, "test")
     truth = render_inverted(generator, code, rays_of(cam2world, fov, side), params)
     images = torch.from_numpy(truth.images).permute(0, 3, 1, 2) / 127.5 - 1
     return Seen(PosedImages(images, cam2world, fov), truth, code)
@@ -170,7 +170,7 @@ def test_gradient_is_that_of_the_whole_rendering(
     model = {"field": field, "hierarchical": hierarchical, "density_activation": activation, "eval_background": "last"}
     params = changed(tiny_params, model=model)
     generator = dense(params)
-    code = draw_codes(generator, 3, 1.0, params, CPU, "test")
+    code = draw_codes(generator, 3, 1.0, params, "test")
     seen = see(generator, params)
     rays, pixels = rays_of(seen.posed.cam2world, seen.posed.fov, SIDE), 2 * torch.rand((3, SIDE**2, 3)) - 1
     sampling = ray_settings(params.model, params.camera, "last")

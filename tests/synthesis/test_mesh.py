@@ -11,7 +11,8 @@ from pigan import config
 from pigan.errors import PiganError
 from pigan.models.generator import Generator
 from pigan.rendering.cameras import look_at_origin, position_on_sphere
-from pigan.synthesis.mesh import Kind, Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
+from pigan.synthesis.choices import SurfaceKind
+from pigan.synthesis.mesh import Look, MeshSettings, NoSurface, mesh_of, mesh_of_field
 from pigan.synthesis.meshing.grid import box_side
 from pigan.synthesis.meshing.picture import mesh_images
 from pigan.synthesis.views import draw_codes, render_views, usual_pitch
@@ -116,7 +117,7 @@ def test_no_surface_is_one_line_with_the_range_of_densities(look: Look, level: f
 
 
 def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator, tiny_params: config.Params) -> None:
-    code = draw_codes(generator, 1, 0.7, tiny_params, CPU, "strip")
+    code = draw_codes(generator, 1, 0.7, tiny_params, "strip")
     mesh, facts = mesh_of(generator, code, tiny_params, MeshSettings(32, largest=False))
     again, told = mesh_of(generator, code, tiny_params, MeshSettings(32, largest=False))
     assert facts == told and np.array_equal(mesh.vertices, again.vertices)
@@ -134,11 +135,11 @@ def test_a_model_gives_the_same_mesh_as_large_as_its_images(generator: Generator
 
 @pytest.mark.parametrize(("surface", "level"), [("opaque", 0.2), ("density", None)])
 def test_the_mesh_stands_where_images_show_the_object(
-    balls: Generator, ball_params: config.Params, surface: Kind, level: float | None
+    balls: Generator, ball_params: config.Params, surface: SurfaceKind, level: float | None
 ) -> None:
     """A fitted model of solid balls: the mesh covers the pixels whose depth is known, and is as far away."""
     camera, side = ball_params.camera, 32
-    code = draw_codes(balls, 1, 1.0, ball_params, CPU, "strip")
+    code = draw_codes(balls, 1, 1.0, ball_params, "strip")
     yaw, pitch = torch.tensor([0.9]), torch.tensor([usual_pitch(camera)])
     views = render_views(balls, code, yaw, pitch, side, ball_params)
     mesh, facts = mesh_of(balls, code, ball_params, MeshSettings(40, surface=surface, level=level))

@@ -20,14 +20,15 @@ from pigan.rendering.rays import pixel_directions
 from pigan.rendering.render import no_randomness
 from pigan.runtime import generator_for
 from pigan.synthesis import ray_gradients
-from pigan.synthesis.inverted_code import load_camera, load_code
+from pigan.synthesis.inverted_code import load_code
 from pigan.synthesis.inverting import batch, losses, orbit
 from pigan.synthesis.inverting.losses import Perceptual, similarity
 from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import Known
 from pigan.synthesis.inverting.outcome import HeldOut
 from pigan.synthesis.inverting.photo import Photo, read_photo, target_of
-from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings
+from pigan.synthesis.inverting.search import PhotoSearch
+from pigan.synthesis.inverting.settings import SearchSettings
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import look
 
@@ -364,7 +365,9 @@ def test_result_can_be_used_with_its_model_only(model: TrainedModel, own: Path, 
     names = ["code.safetensors", "depth.png", "input.png", "rendered.png", "result.json", "strip.png"]
     assert sorted(path.name for path in (out / "figure").iterdir()) == names
     assert result["camera"]["yaw_degrees"] == pytest.approx(math.degrees(yaw), abs=1e-3)
-    code, cameras = load_code(out / "figure", model), load_camera(out / "figure" / "code.safetensors", model)
+    code, found = load_code(out / "figure", model), result["camera"]
+    angles = (math.radians(found[f"{angle}_degrees"]) for angle in ("yaw", "pitch"))
+    cameras = model.cameras(*angles, radius=found["distance"])
     seen = look(model.generator, code, cameras, SIDE, model.params).colour[0].numpy()
     pixels = np.asarray(Image.open(own))
     assert psnr(seen, pixels) == pytest.approx(result["psnr_db"], abs=0.1) and result["psnr_db"] > 30

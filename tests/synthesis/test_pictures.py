@@ -173,7 +173,7 @@ def test_explorer_has_a_tile_for_every_pose(
     assert (poses["yaws"], poses["pitches"]) == (yaws, pitches)
     with Image.open(tmp_path / "explorer.jpg") as image:
         assert image.size == (len(yaws) * poses["tile"], len(pitches) * poses["tile"])
-    code = draw_codes(generator, pictures.DEPTH_LATENTS, 0.7, tiny_params, torch.device("cpu"), "strip")[:1]
+    code = draw_codes(generator, pictures.DEPTH_LATENTS, 0.7, tiny_params, "strip")[:1]
     for row, column in ((0, 0), (1, 5), (3, 23)):
         alone = render_views(
             generator, code, torch.tensor([yaws[column]]), torch.tensor([pitches[row]]), SIDE, tiny_params
@@ -196,9 +196,7 @@ def test_strips_are_ordered_as_they_say(
     # at psi 0 everything is the average object, and differences grow to the right
     assert apart(0) < 0.5 and apart(0) < apart(2) < apart(4)
     views = sheets["views.png"]
-    code = draw_codes(
-        generator, latents, tiny_params.generate.sheet_truncation, tiny_params, torch.device("cpu"), "strip"
-    )
+    code = draw_codes(generator, latents, tiny_params.generate.sheet_truncation, tiny_params, "strip")
     yaw, pitch = yaw_sweep(tiny_params.camera, pictures.STRIP_VIEWS)[3], pictures.usual_pitch(tiny_params.camera)
     alone = render_views(generator, code[2:3], torch.tensor([yaw]), torch.tensor([pitch]), SIDE, tiny_params)
     assert np.abs(tile(views, 2, 3).astype(int) - alone.images[0]).max() <= 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pigan import cli, config, presets, released
+from pigan import cli, presets, released
 from pigan.errors import PiganError
 from pigan.kernels.choose import Numerics
 from pigan.released import WEIGHTS
@@ -58,7 +58,7 @@ def test_weights_are_sealed_finite_and_16_bit(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted({*NAMES} & {*presets.NAMES}))
 def test_the_preset_of_its_name_is_what_it_was_trained_with(name: str) -> None:
-    trained, preset = params_of(find_checkpoint(Path(name))), config.parse(presets.values(name))
+    trained, preset = params_of(find_checkpoint(Path(name))), presets.params(name)
     kept = {"dataset", "camera", "model", "curriculum", "training", "generate", "evaluate", "seeds"}
     values = [params.model_dump(include=kept) for params in (trained, preset)]
     for own in values:
@@ -80,7 +80,7 @@ def test_the_paths_of_every_precision_show_the_same_picture(name: str, monkeypat
     model = load_model(name)
 
     def shown(*numerics: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        monkeypatch.setattr("pigan.synthesis.viewing.choose_numerics", lambda *_, **__: Numerics(*numerics))
+        monkeypatch.setattr("pigan.synthesis.viewing.rendering_numerics", lambda *_, **__: Numerics(*numerics))
         return model.render(model.latents([0, 1, 2, 3]), model.cameras(), 32)
 
     colour, depth = shown("plain", torch.float32)

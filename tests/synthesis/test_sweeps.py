@@ -60,7 +60,7 @@ def test_truncation_leads_from_the_average_object_to_the_untruncated_ones(
 ) -> None:
     frames = sprites["truncation"].reshape(len(PSIS), SIDE, TRUNCATED_OBJECTS, SIDE, 3).swapaxes(1, 2).astype(int)
     assert np.abs(frames[0] - frames[0][:1]).max() <= 1
-    code = draw_codes(generator, STRIP_LATENTS, 1.0, tiny_params, torch.device("cpu"), "strip")
+    code = draw_codes(generator, STRIP_LATENTS, 1.0, tiny_params, "strip")
     for tile in range(TRUNCATED_OBJECTS):
         assert np.abs(frames[-1, tile] - seen(generator, tiny_params, code[tile : tile + 1])).max() <= 1
     apart = frames.std(axis=1).mean(axis=(1, 2, 3))
@@ -72,7 +72,7 @@ def test_interpolation_comes_by_every_latent_of_the_strip(
 ) -> None:
     frames = sprites["interpolation"].reshape(-1, SIDE, SIDE, 3).astype(int)
     psi = tiny_params.generate.sheet_truncation
-    code = draw_codes(generator, STRIP_LATENTS, psi, tiny_params, torch.device("cpu"), "strip")
+    code = draw_codes(generator, STRIP_LATENTS, psi, tiny_params, "strip")
     places = json.loads((tmp_path / "interpolation.json").read_text())["places"]
     for latent in range(LATENTS):
         alone = seen(generator, tiny_params, code[latent : latent + 1])

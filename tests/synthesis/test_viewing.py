@@ -15,7 +15,7 @@ from pigan.synthesis.views import draw_codes, render_views, to_uint8
 
 
 def test_sees_what_the_evaluation_images_show(generator: Generator, tiny_params: config.Params) -> None:
-    code = draw_codes(generator, 2, 1.0, tiny_params, torch.device("cpu"), "x")
+    code = draw_codes(generator, 2, 1.0, tiny_params, "x")
     yaw, pitch = torch.tensor([1.2, 2.0]), torch.tensor([1.3, 1.0])
     views = render_views(generator, code, yaw, pitch, 16, tiny_params)
     cameras = orbit_cameras(yaw, pitch, tiny_params.camera.fov, tiny_params.camera.radius)
@@ -34,7 +34,7 @@ def test_from_straight_above_or_below_is_as_from_beside_it(pole: float, beside: 
 def test_tiles_change_nothing(
     generator: Generator, tiny_params: config.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    code = draw_codes(generator, 1, 1.0, tiny_params, "x")
     cameras = orbit_cameras(torch.tensor([1.2]), torch.tensor([1.3]), tiny_params.camera.fov, 1.0)
     whole = look(generator, code, cameras, 16, tiny_params)
     monkeypatch.setattr(viewing, "SAMPLES_A_TILE", 37 * tiny_params.model.samples)
@@ -49,7 +49,7 @@ def test_a_picture_of_a_model_that_was_trained_compiled_is_there_at_once(
         raise AssertionError("compiled for one picture")
 
     monkeypatch.setattr(choose, "_compiled_evaluate", refused)
-    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    code = draw_codes(generator, 1, 1.0, tiny_params, "x")
     compiled = tiny_params.model_copy(
         update={"training": tiny_params.training.model_copy(update={"kernel": "compiled"})}
     )
@@ -72,7 +72,7 @@ def test_a_camera_of_four_things_is_the_same_camera() -> None:
 def test_focal_length_is_that_of_the_whole_image_whatever_the_models_own_angle_spans(
     generator: Generator, tiny_params: config.Params
 ) -> None:
-    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    code = draw_codes(generator, 1, 1.0, tiny_params, "x")
     camera = tiny_params.camera.model_copy(update={"align_corners": True})
     aligned = tiny_params.model_copy(update={"camera": camera})
     position = orbit_cameras(torch.tensor([1.2]), torch.tensor([1.3]), 0.5, 1.0).cam2world[0, :3, 3]
@@ -87,7 +87,7 @@ def test_focal_length_is_that_of_the_whole_image_whatever_the_models_own_angle_s
 def test_an_object_stays_where_it_is_when_the_camera_comes_nearer(
     generator: Generator, tiny_params: config.Params
 ) -> None:
-    code = draw_codes(generator, 1, 1.0, tiny_params, torch.device("cpu"), "x")
+    code = draw_codes(generator, 1, 1.0, tiny_params, "x")
     depths = []
     for radius in (1.0, 1.5):
         cameras = orbit_cameras(torch.tensor([1.2]), torch.tensor([1.3]), 0.01, radius)

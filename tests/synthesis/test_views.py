@@ -46,7 +46,7 @@ def test_channels_are_last_and_rows_stay_rows() -> None:
 def test_views_do_not_depend_on_how_many_are_rendered_at_once(
     generator: Generator, tiny_params: config.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = draw_codes(generator, 7, 1.0, tiny_params, CPU, "test")
+    code = draw_codes(generator, 7, 1.0, tiny_params, "test")
     whole = render_views(generator, code, *poses(7), 16, tiny_params)
     again = render_views(generator, code, *poses(7), 16, tiny_params)
     for name, first, second in zip(whole._fields, whole, again, strict=True):
@@ -62,7 +62,7 @@ def test_views_do_not_depend_on_how_many_are_rendered_at_once(
 
 
 def test_views_have_their_shapes_types_and_ranges(generator: Generator, tiny_params: config.Params) -> None:
-    code = draw_codes(generator, 3, 1.0, tiny_params, CPU, "test")
+    code = draw_codes(generator, 3, 1.0, tiny_params, "test")
     seen = render_views(generator, code, *poses(3), 8, tiny_params)
     assert (seen.images.shape, seen.images.dtype) == ((3, 8, 8, 3), np.uint8)
     assert (seen.depth.shape, seen.depth.dtype) == ((3, 8, 8), np.float32)
@@ -76,7 +76,7 @@ def test_views_have_their_shapes_types_and_ranges(generator: Generator, tiny_par
 
 
 def test_rendering_needs_no_gradients(generator: Generator, tiny_params: config.Params) -> None:
-    code = draw_codes(generator, 1, 0.5, tiny_params, CPU, "test")
+    code = draw_codes(generator, 1, 0.5, tiny_params, "test")
     assert not code.requires_grad
     render_views(generator, code.requires_grad_(), *poses(1), 4, tiny_params)
 
@@ -84,7 +84,7 @@ def test_rendering_needs_no_gradients(generator: Generator, tiny_params: config.
 def test_progress_is_shown_only_under_a_name(
     generator: Generator, tiny_params: config.Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = draw_codes(generator, 2, 1.0, tiny_params, CPU, "test")
+    code = draw_codes(generator, 2, 1.0, tiny_params, "test")
     render_views(generator, code, *poses(2), 4, tiny_params)
     assert capsys.readouterr().err == ""
     render_views(generator, code, *poses(2), 4, tiny_params, "turntable")
@@ -146,16 +146,16 @@ def test_ball_at_the_origin_looks_the_same_from_everywhere(
 
 
 def test_codes_depend_on_seed_and_use_alone(generator: Generator, tiny_params: config.Params) -> None:
-    first = draw_codes(generator, 4, 1.0, tiny_params, CPU, "sheet")
+    first = draw_codes(generator, 4, 1.0, tiny_params, "sheet")
     torch.manual_seed(99)
-    assert torch.equal(first, draw_codes(generator, 4, 1.0, tiny_params, CPU, "sheet"))
-    assert not torch.equal(first, draw_codes(generator, 4, 1.0, tiny_params, CPU, "strip"))
+    assert torch.equal(first, draw_codes(generator, 4, 1.0, tiny_params, "sheet"))
+    assert not torch.equal(first, draw_codes(generator, 4, 1.0, tiny_params, "strip"))
     other = config.parse(config.merge(tiny_params.model_dump(), {"generate": {"seed": 7}}))
-    assert not torch.equal(first, draw_codes(generator, 4, 1.0, other, CPU, "sheet"))
+    assert not torch.equal(first, draw_codes(generator, 4, 1.0, other, "sheet"))
 
 
 def test_truncation_moves_codes_along_a_line_to_one_centre(generator: Generator, tiny_params: config.Params) -> None:
-    whole, half, none = (draw_codes(generator, 3, psi, tiny_params, CPU, "sheet") for psi in (1.0, 0.5, 0.0))
+    whole, half, none = (draw_codes(generator, 3, psi, tiny_params, "sheet") for psi in (1.0, 0.5, 0.0))
     torch.testing.assert_close(none, none[:1].expand_as(none))
     torch.testing.assert_close(half, (whole + none) / 2)
     assert not torch.allclose(whole[0], whole[1])

@@ -11,7 +11,7 @@ import pytest
 
 from pigan.errors import PiganError
 from pigan.training.heartbeat import FILE, JOBS, _born, heartbeat, read_heartbeat
-from pigan.training.loop import Stopped
+from pigan.training.stopping import Stopped
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from pigan.errors import PiganError
 from pigan.training.launch import Ending, _ending, _judge, launch
-from pigan.training.loop import Stopped
+from pigan.training.stopping import Stopped
 
 KILLED, SIGTERM = Ending(1, "killed", "9"), 15
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pigan.errors import PiganError
-from pigan.training.memory import Tile, peak_bytes, samples_of, tile_of
+from pigan.training.memory import Tile, peak_bytes, tile_of
 
 CPU = torch.device("cpu")
 
@@ -13,8 +13,8 @@ def limited(params, gigabytes):
 
 def test_tiles_are_equal_parts_of_an_image(tiny_params):
     tile = tile_of(tiny_params, 8, 4, CPU)
-    assert samples_of(tiny_params, 8) == 8 * 8 * 4
-    assert samples_of(tiny_params, 8) % tile.points == 0 and 1 <= tile.images <= 4
+    assert tiny_params.model.points(8) == 8 * 8 * 4
+    assert tiny_params.model.points(8) % tile.points == 0 and 1 <= tile.images <= 4
 
 
 def test_lower_limits_give_smaller_tiles_and_keep_what_they_promise(tiny_params):

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from pigan.cli import app
 from pigan.rendering.rays import pixel_directions
+from pigan.synthesis.choices import backdrop_of
 from pigan.synthesis.pictures import depth_colours, normal_colours
 from pigan.synthesis.trained import load_model
 from pigan.synthesis.viewing import Seen, look
@@ -40,7 +41,7 @@ def looked_at(renderer: Renderer, scene: Scene) -> Seen:
     model = renderer.model
     cameras = model.cameras(math.radians(75), math.radians(80), math.radians(33.5), 1.2)
     code = model.codes(model.latents(4), scene.psi)
-    return look(model.generator, code, cameras, 24, model.params, 6, scene.backdrop)
+    return look(model.generator, code, cameras, 24, model.params, 6, backdrop_of(scene.background))
 
 
 def test_a_picture_is_what_look_sees(renderer: Renderer, scene: Scene) -> None:

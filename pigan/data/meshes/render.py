@@ -3,8 +3,9 @@
 import json
 import math
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from pigan.data.folders import files_below
 from pigan.data.meshes.load import SUFFIXES
 from pigan.data.meshes.view import ModelFile, ViewJob, check_model, render_views
 from pigan.data.parallel import ordered_map
@@ -90,10 +91,7 @@ def find_models(source: Path) -> list[str]:
     """
     if not source.is_dir():
         raise PiganError(f"{source}: no such folder; point dataset.source at your 3-D models ({', '.join(SUFFIXES)})")
-    names = [
-        path.relative_to(source) for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
-    shown = sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
+    shown = [name for name in files_below(source) if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if not shown:
         raise PiganError(f"{source}: holds no 3-D models; put {', '.join(SUFFIXES)} files into it")
     return shown

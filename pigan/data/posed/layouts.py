@@ -1,9 +1,9 @@
 """Which kind of camera files a folder holds, and its frames in pigan's world."""
 
 import dataclasses
-import os
 from pathlib import Path
 
+from pigan.data.folders import files_below
 from pigan.data.posed.eg3d import LABELS, read_labels
 from pigan.data.posed.frames import TRANSFORMS, Frame, in_world
 from pigan.data.posed.graf import INTRINSICS, POSE, read_graf
@@ -20,7 +20,7 @@ def read_posed(raw: Path, world: World | None) -> list[Frame] | None:
     Raises:
         PiganError: camera files of two kinds, broken ones, or an image that has two cameras.
     """
-    names = _files(raw)
+    names = files_below(raw)
     poses = [name for name in names if name.endswith(POSE)]
     labelled = [frames for name in names if _base(name) == LABELS and (frames := read_labels(raw, name))]
     plain = [name for name in names if _base(name) == TRANSFORMS]
@@ -45,16 +45,6 @@ def read_posed(raw: Path, world: World | None) -> list[Frame] | None:
             raise PiganError(f"{raw / frame.image}: the camera files name this image twice; remove one of its entries")
         seen.add(frame.image)
     return [dataclasses.replace(frame, cam2world=in_world(frame.cam2world, world)) for frame in frames]
-
-
-def _files(raw: Path) -> list[str]:
-    """All files below `raw` as sorted relative POSIX paths; hidden ones and macOS's shadow of a zip left out."""
-    found = []
-    for place, folders, files in os.walk(raw):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        inside = "" if place == str(raw) else f"{Path(place).relative_to(raw).as_posix()}/"
-        found += [inside + name for name in files if not name.startswith(".")]
-    return sorted(found)
 
 
 def _base(name: str) -> str:

@@ -3,14 +3,14 @@
 import contextlib
 import datetime
 import errno
-import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pigan.config import Params
+from pigan.data.folders import files_below, is_shown
 from pigan.data.posed.frames import TRANSFORMS
 from pigan.data.sources.catalog import CARDS
 from pigan.data.sources.checks import check_tree, correct_cats
@@ -148,7 +148,7 @@ def _take(place: Path, kind: Kind, out: Path) -> None:
         else:
             shutil.copyfile(place, out / place.name)
         return
-    names = _files(place)
+    names = files_below(place)
     archives = [name for name in names if is_archive(place / name)]
     wanted = [name for name in names if _belongs(PurePosixPath(name), kind)]
     _copy(place, wanted, out)
@@ -168,7 +168,7 @@ def _tell_others(place: Path, names: Collection[str]) -> None:
         told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
         tell(f"{place}: left aside what is no file of this kind of data ({told})")
     for path in sorted(place.rglob("*")):
-        if path.is_symlink() and path.is_dir() and _is_shown(path.relative_to(place)):
+        if path.is_symlink() and path.is_dir() and is_shown(path.relative_to(place)):
             tell(f"{path}: a link to a folder, which is not followed")
 
 
@@ -181,7 +181,7 @@ def _as_folder(place: Path, out: Path) -> Iterator[Path]:
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as unpacked:
-            unpack(place, Path(unpacked), _is_shown)
+            unpack(place, Path(unpacked), is_shown)
             yield Path(unpacked)
 
 
@@ -201,18 +201,8 @@ def _copy(source: Path, names: Sequence[str], out: Path) -> None:
             raise PiganError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from None
 
 
-def _files(folder: Path) -> list[str]:
-    """Files below `folder`, hidden ones left out, as sorted relative POSIX paths."""
-    names = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if _is_shown(PurePosixPath(name))]
-        shown = [Path(place, name) for name in files if _is_shown(PurePosixPath(name))]
-        names += [path.relative_to(folder).as_posix() for path in shown]
-    return sorted(names)
-
-
 def _images(folder: Path) -> list[str]:
-    names = [name for name in _files(folder) if _is_image(name)]
+    names = [name for name in files_below(folder) if _is_image(name)]
     for name in names:
         # such names fit into no JSON and no page
         if any("\ud800" <= letter <= "\udfff" for letter in name):
@@ -224,13 +214,8 @@ def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _is_shown(path: PurePath) -> bool:
-    # macOS puts its own files into archives
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
 def _belongs(path: PurePosixPath, kind: Kind) -> bool:
-    return _is_shown(path) and (_is_image(path.name) or path.suffix.lower() in CARDS[kind].suffixes)
+    return is_shown(path) and (_is_image(path.name) or path.suffix.lower() in CARDS[kind].suffixes)
 
 
 def _no_image(where: str) -> PiganError:

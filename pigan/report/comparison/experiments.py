@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy.special import stdtrit
 
+from pigan.evaluation.intervals import CONFIDENCE
 from pigan.report.comparison.protocols import obstacles, protocol_of
 from pigan.report.metrics import EXTRACTOR_NAMES, SURFACE_METRICS, Metric, image_metrics, shape_metrics
-from pigan.report.seeds import over, paired
+from pigan.report.seeds import Over, over, paired
 from pigan.report.summary import RunSummary, Summary
 
-CONFIDENCE = 0.95
 # numbers that accompany a metric and are none themselves
 BESIDE = re.compile(r"(fid_real|kid_std)_.+|empty_rays_real|.+_exact")
 
@@ -45,19 +45,6 @@ class Estimate(NamedTuple):
     high: float
 
 
-class Difference(NamedTuple):
-    """A metric's mean less that of the first experiment; the ends are not-a-number with a single seed."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def told_apart(self) -> bool:
-        """Whether the seeds tell it from zero."""
-        return self.low > 0 or self.high < 0
-
-
 def entry(letter: str, path: Path, summary: Summary) -> Entry:
     """An experiment with the protocol of its main arm."""
     return Entry(letter, path, summary, protocol_of(summary, summary.main_arm))
@@ -74,7 +61,7 @@ def estimate(runs: Sequence[RunSummary], key: str) -> Estimate:
     return Estimate(len(values), found.value, float(values.std(ddof=1)), *ends)
 
 
-def difference(first: Sequence[RunSummary], other: Sequence[RunSummary], key: str) -> Difference:
+def difference(first: Sequence[RunSummary], other: Sequence[RunSummary], key: str) -> Over:
     """A metric of `other` less that of `first`, with an interval of 95 %.
 
     Runs are paired when both have the same seeds; otherwise Welch's approximation of the degrees of freedom is used
@@ -82,16 +69,15 @@ def difference(first: Sequence[RunSummary], other: Sequence[RunSummary], key: st
     """
     ours, theirs = _values(other, key), _values(first, key)
     if set(ours.index) == set(theirs.index):
-        found = paired(ours, theirs)
-        return Difference(found.value, *found.ends)
+        return paired(ours, theirs)
     mean = float(ours.mean() - theirs.mean())
     if min(len(ours), len(theirs)) < 2:
-        return Difference(mean, math.nan, math.nan)
+        return Over(mean, None, 1)
     parts = [float(side.var(ddof=1)) / len(side) for side in (ours, theirs)]
     spent = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (ours, theirs), strict=True))
     freedom = sum(parts) ** 2 / spent if spent else 1.0
     half = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * math.sqrt(sum(parts))
-    return Difference(mean, mean - half, mean + half)
+    return Over(mean, (mean - half, mean + half), min(len(ours), len(theirs)))
 
 
 def metrics_in(entries: Sequence[Entry]) -> dict[str, list[Metric]]:

@@ -1,13 +1,12 @@
 """`pigan report --compare`: several experiments, also of other commits, on one page."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from pigan import __version__
 from pigan.errors import UsageError
 from pigan.files import atomic_file
-from pigan.report.comparison.experiments import Difference, Entry, difference, entry, estimate, metrics_in, ranked
+from pigan.report.comparison.experiments import Entry, difference, entry, estimate, metrics_in, ranked
 from pigan.report.comparison.protocols import differing_fields, field_name, obstacles
 from pigan.report.comparison.tables import (
     arm_table,
@@ -18,6 +17,7 @@ from pigan.report.comparison.tables import (
     protocol_rows,
 )
 from pigan.report.metrics import Metric
+from pigan.report.seeds import Over
 from pigan.report.summary import NAME, read_summary
 from pigan.report.tables import decimals, write_interval, write_number
 from pigan.report.templating import environment
@@ -109,14 +109,14 @@ def finding(entries: Sequence[Entry], one: Entry) -> str:
     good = {metric: (away.value < 0) == (metric.better == "lower") for metric, away in found.items() if away.value}
     better = sum(good.values())
     told = f"It is better on {better} and worse on {len(good) - better} of {len(found)} metrics that can be compared"
-    if all(math.isnan(away.low) for away in found.values()):
+    if all(away.interval is None for away in found.values()):
         told += ", as far as one seed tells"
     else:
         sides = [good[metric] for metric, away in found.items() if away.told_apart]
         told += f"; on {sum(sides)} and {len(sides) - sum(sides)} of these the interval over seeds leaves zero out"
     lead, away = next(iter(found.items()))
     digits = decimals((estimate(side.main, lead.key).mean for side in (first, one)), lead.key)
-    interval = "" if math.isnan(away.low) else f" {write_interval((away.low, away.high), digits, sign=True)}"
+    interval = "" if away.interval is None else f" {write_interval(away.interval, digits, sign=True)}"
     value = write_number(away.value, digits, sign=True)
     return f"{who} against {whom}: {lead.in_text} {value}{interval}. {told}."
 
@@ -136,7 +136,7 @@ def cautions(entries: Sequence[Entry]) -> list[str]:
     single = [one.letter for one in entries if len(one.main) == 1]
     if single:
         notes.append(f"One seed in {listed(single)}: differences may be noise.")
-    looked = sum(not math.isnan(away.low) for one in entries[1:] for away in _judged(entries, one).values())
+    looked = sum(away.interval is not None for one in entries[1:] for away in _judged(entries, one).values())
     if looked > 1:
         notes.append(
             f"{looked} differences were looked at, each with an interval of 95 %: about "
@@ -155,7 +155,7 @@ def cautions(entries: Sequence[Entry]) -> list[str]:
     return notes
 
 
-def _judged(entries: Sequence[Entry], one: Entry) -> dict[Metric, Difference]:
+def _judged(entries: Sequence[Entry], one: Entry) -> dict[Metric, Over]:
     """The differences to the first experiment of metrics that have a better side and can be compared."""
     first = entries[0]
     return {

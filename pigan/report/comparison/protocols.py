@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pigan.report.metrics import ACROSS_VIEWS, EXTRACTOR_NAMES, INVERSION
+from pigan.evaluation.measured import ACROSS_VIEWS
+from pigan.report.metrics import EXTRACTOR_NAMES, INVERSION
 from pigan.report.protocol import NAMES, OF_THE_MODEL, PARTS, flat
 from pigan.report.summary import Summary
 

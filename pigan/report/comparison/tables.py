@@ -3,19 +3,20 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pigan.report.comparison.experiments import Difference, Entry, best_of, difference, estimate, metrics_in
+from pigan.report.comparison.experiments import Entry, best_of, difference, estimate, metrics_in
 from pigan.report.comparison.protocols import UNSTATED, differing_fields, effect_of, field_name, obstacles, protocol_of
 from pigan.report.metrics import (
     HEADLINE_SHAPE,
     SENTENCE,
     Metric,
 )
+from pigan.report.seeds import Over
 from pigan.report.summary import RunSummary
 from pigan.report.tables import decimals, write_duration, write_interval, write_number, write_spread
 
@@ -135,7 +136,7 @@ def long_table(entries: Sequence[Entry]) -> pd.DataFrame:
             for metric in metrics:
                 found = estimate(runs, metric.key)
                 reasons = obstacles(metric.key, entries[0].protocol, protocol)
-                away = Difference(*[math.nan] * 3)
+                away = Over(math.nan, None, 0)
                 if main and one is not entries[0] and not reasons:
                     away = difference(entries[0].main, runs, metric.key)
                 row: dict[str, Any] = {"letter": one.letter, "experiment": one.summary.experiment}
@@ -143,7 +144,7 @@ def long_table(entries: Sequence[Entry]) -> pd.DataFrame:
                 row |= {"arm": arm, "main": main, "metric": metric.key, **found._asdict()}
                 row |= {"interval_of": {0: None, 1: "run"}.get(found.n, "seeds")}
                 row |= {"differs_in": " ".join(reasons), "difference": away.value}
-                rows.append(row | {"difference_low": away.low, "difference_high": away.high})
+                rows.append(row | {"difference_low": away.ends[0], "difference_high": away.ends[1]})
     return pd.DataFrame(rows)
 
 
@@ -172,20 +173,9 @@ def _cells(entries: Sequence[Entry], metric: Metric) -> list[Number]:
     for one, cell in zip(entries, cells, strict=True):
         away = difference(first.main, one.main, metric.key)
         told = one is not first and not cell.apart and not math.isnan(away.value)
-        ends = "" if math.isnan(away.low) else f" {write_interval((away.low, away.high), digits, sign=True)}"
-        shown.append(
-            Number(
-                value=cell.value,
-                text=cell.text,
-                n=cell.n,
-                spread=cell.spread,
-                interval=cell.interval,
-                difference=f"{write_number(away.value, digits, sign=True)}{ends}" if told else "",
-                beyond=told and away.told_apart,
-                best=one in best,
-                apart=cell.apart,
-            )
-        )
+        ends = "" if away.interval is None else f" {write_interval(away.interval, digits, sign=True)}"
+        text = f"{write_number(away.value, digits, sign=True)}{ends}" if told else ""
+        shown.append(replace(cell, difference=text, beyond=told and away.told_apart, best=one in best))
     return shown
 
 

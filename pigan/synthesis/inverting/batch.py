@@ -17,7 +17,8 @@ from pigan.synthesis.inverting.losses import Features
 from pigan.synthesis.inverting.orbit import Known
 from pigan.synthesis.inverting.outcome import RESULT, HeldOut, write_outcome, write_preview
 from pigan.synthesis.inverting.photo import Photo
-from pigan.synthesis.inverting.search import PhotoSearch, SearchSettings
+from pigan.synthesis.inverting.search import PhotoSearch
+from pigan.synthesis.inverting.settings import SearchSettings
 from pigan.synthesis.trained import TrainedModel
 from pigan.training.checkpoint import read_tensors, write_tensors
 

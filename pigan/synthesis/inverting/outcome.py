@@ -14,8 +14,9 @@ from pigan.synthesis.inverted_code import CODE_FILE, save_code
 from pigan.synthesis.inverting.losses import Features, Perceptual, similarity
 from pigan.synthesis.inverting.orbit import cameras_at, from_numbers
 from pigan.synthesis.inverting.photo import Photo
-from pigan.synthesis.inverting.search import PERCEPTUAL_SIDE, Best, SearchSettings
-from pigan.synthesis.pictures import depth_bar, depth_colours, depth_ends, enlarged, enlargement, grid, save_image
+from pigan.synthesis.inverting.search import PERCEPTUAL_SIDE, Best
+from pigan.synthesis.inverting.settings import SearchSettings
+from pigan.synthesis.pictures import above_scale, depth_colours, depth_ends, enlargement, grid, save_image
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.viewing import Cameras, Seen, as_levels, look
 from pigan.synthesis.views import FULL_CIRCLE
@@ -87,7 +88,7 @@ def write_outcome(
     }
     if held_out is not None:
         result["held_out"] = _held_out(model, best, held_out, side)
-    save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance}, {})
+    save_code(folder / CODE_FILE, best.code, model, {"yaw": yaw, "pitch": pitch, "distance": distance})
     scale = enlargement(side)
     save_image(folder / "input.png", photo.pixels)
     save_image(folder / "rendered.png", as_levels(seen.colour)[0])
@@ -129,6 +130,4 @@ def _held_out(model: TrainedModel, best: Best, held_out: HeldOut, side: int) -> 
 def _with_scale(seen: Seen, scale: int) -> UInt8[np.ndarray, "height width 3"]:
     """Coloured depth with its scale below, wide enough to be read."""
     depth: Float32[np.ndarray, "1 side side"] = seen.depth.cpu().numpy()
-    ends = depth_ends(depth)
-    wide = enlarged(depth_colours(depth)[0], max(scale, math.ceil(360 / depth.shape[-1])))
-    return wide if ends is None else np.concatenate((wide, depth_bar(*ends, wide.shape[1])))
+    return above_scale(depth_colours(depth)[0], depth_ends(depth), max(scale, math.ceil(360 / depth.shape[-1])))

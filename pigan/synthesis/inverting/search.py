@@ -11,30 +11,25 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from pigan.kernels.choose import EXACT, field_of
-from pigan.models.generator import ray_settings
 from pigan.models.mapping import draw_latents
 from pigan.rendering.cameras import edge_fov
-from pigan.rendering.render import no_randomness, render_rays
 from pigan.runtime import generator_for
-from pigan.synthesis.inversion import FALL, FALLS, Search, points_a_tile
+from pigan.synthesis.inversion import FALL, FALLS, Search
 from pigan.synthesis.inverting.losses import Features, Perceptual
 from pigan.synthesis.inverting.newton import damped_step
+from pigan.synthesis.inverting.objective import RAYS_A_PASS, Objective, Phase
 from pigan.synthesis.inverting.orbit import (
     Known,
-    cameras_at,
-    cast,
     spread_poses,
     to_numbers,
-    towards_numbers,
     turned_by,
     within,
 )
-from pigan.synthesis.inverting.photo import Photo, Target, target_of
-from pigan.synthesis.ray_gradients import Loss, moved, ray_gradients
+from pigan.synthesis.inverting.photo import Photo, target_of
+from pigan.synthesis.inverting.settings import SearchSettings
 from pigan.synthesis.trained import TrainedModel
 from pigan.synthesis.views import usual_pitch
 
@@ -50,47 +45,10 @@ DAMPING = 0.01
 # other starts are given up when the best one is so many times better: after so many steps of solving, and at its end,
 # since a free code would make up for a wrong camera
 HOPELESS, FIRST_STEPS, UNLIKELY = 2.0, 6, 1.2
-# rays at a time without gradients
-RAYS_A_PASS = 1 << 16
 # images that a perceptual loss looks at
 PERCEPTUAL_SIDE = 64
 # starts that ended so near to each other (radians) are one
 SAME = math.radians(5)
-
-
-class SearchSettings(NamedTuple):
-    """How long and how a search goes."""
-
-    resolution: int
-    """Pixels a side of the photo."""
-    steps: int = 700
-    """Of both phases."""
-    starts: int = 12
-    kept: int = 3
-    """Starts that go on after the first phase."""
-    rays: int = 512
-    """Of every object, that a step of the second phase looks at."""
-    lr: float = 0.01
-    """Of the code; it falls by a quarter every seventh of the steps."""
-    regularisation: float = 1e-5
-    """Weight of the squared distance from the average code, and of the latent's from 0."""
-    noise: float = 0.03
-    """Standard deviation, on the code, in the first step; it falls to 0."""
-    perceptual: float = 0.0
-    """Weight of the distance of features, beside the squared error of colours -1..1."""
-    seed: int = 0
-
-
-class Phase(NamedTuple):
-    """One part of the search."""
-
-    target: Target
-    steps: int
-    rays: int
-    latent: bool
-    """Whether latents are moved; else codes."""
-    solved: bool = False
-    """By solving for all unknowns at once; else by Adam."""
 
 
 class Best(NamedTuple):
@@ -118,12 +76,6 @@ class PhotoSearch:
     ) -> None:
         self.model, self.known, self.settings = model, known, settings
         params, device = model.params, model.device
-        self.sampling = ray_settings(
-            params.model,
-            params.camera,
-            params.model.eval_background,
-            params.model.samples * params.generate.samples_multiplier,
-        )
         side, fov = settings.resolution, edge_fov(params.camera, settings.resolution)
         coarse = min(side, max(COARSE_SIDES[0], min(side // 2, COARSE_SIDES[1])))
         first, second = round(COARSE_SHARE * settings.steps), min(SOLVED_STEPS, int(SOLVED_SHARE * settings.steps))
@@ -134,9 +86,10 @@ class PhotoSearch:
             Phase(full, second, rays, True, solved=True),
             Phase(full, settings.steps - first - second, rays, False),
         )
-        self.perceptual = None
+        perceptual = None
         if features is not None and settings.perceptual > 0:
-            self.perceptual = Perceptual(features, photo, min(side, PERCEPTUAL_SIDE), fov, device)
+            perceptual = Perceptual(features, photo, min(side, PERCEPTUAL_SIDE), fov, device)
+        self.objective = Objective(model, settings, perceptual)
         free = [float(known.find_pose)] * 2 + [float(known.find_distance)]
         self.free = torch.tensor(free, device=device)
         self.phase, self.step = 0, 0
@@ -167,7 +120,8 @@ class PhotoSearch:
         if not phase.latent:
             noise = torch.randn(code.shape, generator=random).to(device)
             noisy = noisy + settings.noise * (1 - self.step / phase.steps) * noise
-        error, gradient, pose_gradient = self._gradients(noisy, phase.target, chosen)
+        numbers, moves = self.start + self.poses.offset, bool(self.free.any())
+        error, gradient, pose_gradient = self.objective.gradients(noisy, numbers, phase, chosen, moves)
         if phase.latent:
             gradient = torch.autograd.grad(code, free, gradient)[0]
         centre = torch.zeros_like(free) if phase.latent else self.model.average_code
@@ -192,13 +146,13 @@ class PhotoSearch:
             found = []
             for some in guesses.split(batch):
                 latent, numbers = some[:, :size], within(some[:, size:], radius)
-                colour = self._render(self.model.generator.mapping(latent), numbers, rays)
+                colour = self.objective.render(self.model.generator.mapping(latent), numbers, rays)
                 off = share * (2 * colour - 1 - colours).flatten(1)
                 found.append(torch.cat((off, settings.regularisation**0.5 * latent), 1))
             return torch.cat(found)
 
         free = torch.cat((torch.ones(size, device=self.base.device), self.free))
-        objectives = self._objectives(self._codes(), self.start + self.poses.offset, phase)
+        objectives = self.objective.of(self._codes(), self.start + self.poses.offset, phase)
         for row in range(len(self.base)):
             if self.step >= FIRST_STEPS and objectives[row] > HOPELESS * objectives.min():
                 continue
@@ -212,7 +166,7 @@ class PhotoSearch:
     def best(self) -> Best:
         """The best object so far and its camera, by the objective without randomness."""
         code, numbers = self._codes(), self.start + self.poses.offset
-        objectives = self._objectives(code, numbers, self.phases[self.phase])
+        objectives = self.objective.of(code, numbers, self.phases[self.phase])
         row = int(objectives.argmin())
         return Best(code[row : row + 1], numbers[row : row + 1], float(objectives[row]))
 
@@ -251,7 +205,7 @@ class PhotoSearch:
         """Goes on with the best few that differ in their camera when a phase is over."""
         while self.phase + 1 < len(self.phases) and self.step >= self.phases[self.phase].steps:
             base, code, numbers = self.base + self.codes.offset, self._codes(), self.start + self.poses.offset
-            objectives = self._objectives(code, numbers, self.phases[self.phase])
+            objectives = self.objective.of(code, numbers, self.phases[self.phase])
             kept: list[int] = []
             for row in objectives.argsort(stable=True).tolist():
                 apart = not kept or bool((turned_by(numbers[kept], numbers[row]) > SAME).all())
@@ -260,64 +214,6 @@ class PhotoSearch:
                     kept.append(row)
             self.phase, self.step = self.phase + 1, 0
             self._begin((base if self.phases[self.phase].latent else code)[kept], numbers[kept])
-
-    def _gradients(
-        self, code: Float[Tensor, "row code"], target: Target, chosen: Int64[Tensor, "ray"]
-    ) -> tuple[Float[Tensor, "row"], Float[Tensor, "row code"], Float[Tensor, "row 3"]]:
-        """Squared error of the chosen rays, and the gradients of the objective for codes and cameras.
-
-        Samples stand where they do in what is rendered: moved at random, few of them would show the mean of many
-        slightly different images, which no camera gives.
-        """
-        generator, radius, device = self.model.generator, self.model.params.camera.radius, code.device
-        numbers, moves = self.start + self.poses.offset, bool(self.free.any())
-        cameras, colours = cameras_at(numbers, 1.0), target.colours[chosen]
-        tile = points_a_tile(device)
-
-        def squared(colour: Float[Tensor, "row ray 3"]) -> Float[Tensor, "row"]:
-            return (2 * colour - 1 - colours).square().mean((1, 2))
-
-        parts: list[tuple[Float[Tensor, "ray 3"], Loss, float]] = [(target.rays[chosen], squared, 1.0)]
-        if self.perceptual is not None and not self.phases[self.phase].latent:
-            parts.append((self.perceptual.rays, self.perceptual, self.settings.perceptual))
-        errors, gradient, pose = [], torch.zeros_like(code), torch.zeros_like(numbers)
-        for rays, loss, weight in parts:
-            still = no_randomness(len(code), len(rays), self.sampling, device)
-            along = cast(cameras, rays, radius)
-            towards = ray_gradients(generator, code, along, self.sampling, still, loss, tile, moves)
-            gradient = gradient + weight * towards.code
-            if moves:
-                pose = pose + weight * towards_numbers(numbers, rays, radius, towards)
-            errors.append(towards.loss)
-        return errors[0], gradient, pose
-
-    @torch.no_grad()
-    def _objectives(
-        self, code: Float[Tensor, "row code"], numbers: Float[Tensor, "row 3"], phase: Phase
-    ) -> Float[Tensor, "row"]:
-        """What the search makes small, of all pixels and without randomness."""
-        rays, device = phase.target.rays, code.device
-        batch = max(1, RAYS_A_PASS // len(rays))
-        found = []
-        for some in (slice(start, start + batch) for start in range(0, len(code), batch)):
-            colour = self._render(code[some], numbers[some], rays)
-            error = (2 * colour - 1 - phase.target.colours).square().mean((1, 2))
-            if self.perceptual is not None and not phase.latent:
-                seen = self._render(code[some], numbers[some], self.perceptual.rays)
-                error = error + self.settings.perceptual * self.perceptual(seen)
-            found.append(error)
-        away = torch.zeros(len(code), device=device)
-        if not phase.latent:
-            away = (code - self.model.average_code).square().sum(1)
-        return torch.cat(found) + self.settings.regularisation * away
-
-    def _render(
-        self, code: Float[Tensor, "row code"], numbers: Float[Tensor, "row 3"], rays: Float[Tensor, "ray 3"]
-    ) -> Float[Tensor, "row ray 3"]:
-        along = cast(cameras_at(numbers, 1.0), rays, self.model.params.camera.radius)
-        field = moved(field_of(self.model.generator, code, EXACT), along.further)
-        still = no_randomness(len(code), len(rays), self.sampling, code.device)
-        return render_rays(field, along.origins, along.directions, self.sampling, still).colour
 
     @torch.no_grad()
     def _starts(self) -> tuple[Float[Tensor, "row z"], Float[Tensor, "row 3"]]:
@@ -334,7 +230,7 @@ class PhotoSearch:
         drawn = draw_latents(max(LATENTS, settings.starts), model.z_dim, model.z_distribution, random).to(device)
         code = self.model.generator.mapping(drawn)
         fits = torch.stack(
-            [self._objectives(code, one.expand(len(code), -1), self.phases[0]) for one in numbers], dim=0
+            [self.objective.of(code, one.expand(len(code), -1), self.phases[0]) for one in numbers], dim=0
         )
         if len(numbers) == 1:
             latents = fits[0].argsort(stable=True)[: settings.starts]
