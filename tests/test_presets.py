@@ -230,6 +230,10 @@ def test_seed_card_is_the_other_reading_whole() -> None:
     assert (everything.training.adversarial, everything.training.reconstruction_weight) == ("log", 1)
 
 
+def test_latent_term_is_of_the_demo_and_of_the_other_reading_of_the_paper() -> None:
+    assert [name for name in presets.NAMES if params_of(name).training.latent_weight] == ["demo", "seed-card"]
+
+
 def near(*values: float) -> list[Any]:
     return [pytest.approx(value, rel=1e-6) for value in values]
 
