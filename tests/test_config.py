@@ -182,7 +182,7 @@ def test_wrong_type_or_range_is_told(place: str, value: Any, told: str) -> None:
         ("dataset.crop", CATS, None),
         ("generate.checkpoint", "r64", "generate.checkpoint: r64 is no stage; there are r16, r32"),
         ("report.main_arm", "base", "report.main_arm: no arm base; there are baseline, "),
-        ("model.discriminator.encoder", False, None),
+        ("model.discriminator.encoder", False, "latent_weight need model.discriminator.encoder: true"),
     ],
 )
 def test_values_that_contradict_each_other_are_told(place: str, value: Any, told: str | None) -> None:

@@ -147,5 +147,5 @@ def _straight(
 
 def _tiles(rays: int, settings: RaySettings) -> list[slice]:
     """Pieces of so many rays that their samples fit into memory."""
-    size = max(1, SAMPLES_A_TILE // (settings.samples_a_ray))
+    size = max(1, SAMPLES_A_TILE // settings.samples_a_ray)
     return [slice(start, start + size) for start in range(0, rays, size)]

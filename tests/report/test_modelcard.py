@@ -75,7 +75,7 @@ def test_no_hollow_shape_is_told_in_words(params: config.Params) -> None:
 @pytest.mark.parametrize(("empty", "told"), [(0.23, True), (0.75, False)])
 def test_losses_and_a_painted_background_are_told(empty: float, told: bool, params: config.Params) -> None:
     card = model_card(params, facts(measured=measured_of({**METRICS, "empty_rays": empty, "empty_rays_real": 0.79})))
-    assert "| Losses | softplus, R1 × 1, prior on opacity (not in the paper) × 0.3 |" in card
+    assert "| Losses | softplus, R1 × 1, latent × 2, prior on opacity (not in the paper) × 0.3 |" in card
     assert ("paints part of the background as a surface: 23% of its rays meet nothing, 79% in the data" in card) == told
 
 

@@ -27,7 +27,7 @@ def test_lower_limits_give_smaller_tiles_and_keep_what_they_promise(tiny_params)
         tile = tile_of(limited(tiny_params, limit), 8, 4, CPU)
         assert peak_bytes(tiny_params, 8, 4, tile, CPU) <= limit * 1e9
         sizes.append(tile.images * tile.points)
-    assert sizes[0] > sizes[1] > sizes[2] == samples_of(tiny_params, 8) > sizes[3]
+    assert sizes[0] > sizes[1] > sizes[2] == tiny_params.model.points(8) > sizes[3]
 
 
 def test_limit_below_the_least_is_told_with_what_it_takes(tiny_params):
