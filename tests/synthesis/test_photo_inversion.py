@@ -99,16 +99,14 @@ def off(search: PhotoSearch, yaw: float, pitch: float) -> float:
     return math.degrees(float(orbit.turned_by(search.best().numbers, torch.tensor((yaw, pitch, 1.0)))))
 
 
-def test_own_views_are_found_again_with_their_cameras(model: TrainedModel) -> None:
-    found = []
-    for seed, (yaw, pitch) in enumerate(POSES[:2]):
-        pixels = picture(model, seed, yaw, pitch)
-        search = PhotoSearch(model, photo_of(pixels), Known(), SETTINGS)
-        # no start is the answer
-        assert off(search, yaw, pitch) > 2
-        run(search)
-        found.append((psnr(shown(model, search), pixels), off(search, yaw, pitch)))
-    assert all(close > 30 and turned < 2 for close, turned in found), found
+def test_an_own_view_is_found_again_with_its_camera(model: TrainedModel) -> None:
+    yaw, pitch = POSES[0]
+    pixels = picture(model, 0, yaw, pitch)
+    search = PhotoSearch(model, photo_of(pixels), Known(), SETTINGS)
+    # no start is the answer
+    assert off(search, yaw, pitch) > 2
+    run(search)
+    assert psnr(shown(model, search), pixels) > 30 and off(search, yaw, pitch) < 2
 
 
 def test_distance_is_found_as_well(model: TrainedModel) -> None:
@@ -136,8 +134,9 @@ def test_masked_garbage_has_no_say(model: TrainedModel) -> None:
     counts = np.ones((SIDE, SIDE), bool)
     counts[:, :5] = counts[13:] = False
     spoiled = np.where(counts[..., None], clean, np.random.default_rng(0).integers(0, 256, clean.shape, np.uint8))
-    blind = run(PhotoSearch(model, photo_of(spoiled), Known(yaw, pitch), SETTINGS))
-    masked = run(PhotoSearch(model, photo_of(spoiled, counts), Known(yaw + 0.1, pitch + 0.1), SETTINGS))
+    few = SETTINGS._replace(starts=4)
+    blind = run(PhotoSearch(model, photo_of(spoiled), Known(yaw, pitch), few))
+    masked = run(PhotoSearch(model, photo_of(spoiled, counts), Known(yaw + 0.1, pitch + 0.1), few))
     again = similarity(shown(model, masked), clean, counts).psnr
     assert again > 30 and off(masked, yaw, pitch) < 2
     assert again > similarity(shown(model, blind), clean, counts).psnr + 5
