@@ -18,6 +18,8 @@ from typing import Any
 from pigan.errors import PiganError
 
 UNCLAIMED_SECONDS = 60
+# what a system says where there is no more room
+FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = "no permission to write here; choose another folder or change its rights"
 # in a folder that an engine has emptied
 LEFT_BY_ENGINES = (".snakemake_timestamp", ".gitignore")
@@ -127,7 +129,7 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         # NumPy tells a full disk without a number
         cut_short = error.errno is None and CUT_SHORT.fullmatch(str(error))
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or cut_short:
+        if error.errno in FULL or cut_short:
             raise PiganError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno == errno.EFBIG:
             raise PiganError(f"{path}: larger than files may be here (`ulimit -f`); name another place") from error

@@ -11,10 +11,11 @@ import torch
 
 from benchmarks.box import gather
 from benchmarks.box import place as places
-from benchmarks.box.experiment import params_of_box, reached_params, trained_by
+from benchmarks.box.experiment import params_of_box, reached_params
 from benchmarks.box.place import Place, load_params
 from benchmarks.box.state import adopt, pack, take_up, unpack
 from benchmarks.box.targets import curriculum_hours, kernel_checks, quality, speed_targets
+from pigan.bench.subject import with_training
 from pigan.chain.place import LOG
 from pigan.errors import PiganError
 from pigan.files import read_json, write_json
@@ -56,7 +57,7 @@ class Box:
             params, arm, seed = params_of_box(asked), asked.arm, asked.seed
         if (folder / "params.yaml").is_file():
             # maybe by another kernel, since the one of the params was wrong here
-            params = trained_by(params, load_params(folder).training.kernel)
+            params = with_training(params, kernel=load_params(folder).training.kernel)
             if load_params(folder) != params:
                 raise PiganError(f"--work {asked.work}: holds an experiment with other params; name another folder")
         self.place = Place(folder, params, arm or params.report.main_arm, seed, asked.device)
@@ -126,7 +127,7 @@ class Box:
         """Goes on with another evaluation of the field, unless a training has begun."""
         if self.place.params.training.kernel == kernel or self.place.reached() is not None:
             return
-        self.place = replace(self.place, params=trained_by(self.place.params, kernel))
+        self.place = replace(self.place, params=with_training(self.place.params, kernel=kernel))
         self.failed.append(f"trained by kernel {kernel} instead")
 
     def _train(self) -> None:

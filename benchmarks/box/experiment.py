@@ -4,7 +4,6 @@ import argparse
 
 from pigan import config, presets
 from pigan.config import Params
-from pigan.sections import Kernel
 
 
 def reached_params(params: Params, arm: str, seed: int, resolution: int, step: int, label: str) -> Params:
@@ -36,8 +35,3 @@ def params_of_box(asked: argparse.Namespace) -> Params:
     minutes = min(values["training"]["checkpoint_minutes"], asked.save_minutes)
     values["training"] |= {"snapshot_steps": 0, "checkpoint_minutes": minutes}
     return config.parse(values, "params of the box")
-
-
-def trained_by(params: Params, kernel: Kernel) -> Params:
-    """The same with another evaluation of the field."""
-    return params.model_copy(update={"training": params.training.model_copy(update={"kernel": kernel})})

@@ -62,7 +62,8 @@ def bench(params: Params | None, settings: Settings, keep: Callable[[Speed], Non
     subject = own_subject(params, device, quick) if params else paper_subject(device, quick)
     subject = subject.on_threads(settings.threads)
     chosen = chosen_way(subject.params, device)
-    wanted = _wanted(subject, settings, own=params is not None)
+    ways, missing = _ways(subject, settings)
+    wanted = _wanted(subject, ways, settings, own=params is not None)
     with Progress(len(wanted) + 2 + settings.estimates, "bench", "case") as progress:
         progress.advance(0, case="machine")
         speed = Speed(
@@ -75,7 +76,7 @@ def bench(params: Params | None, settings: Settings, keep: Callable[[Speed], Non
             subject=subject.name,
             machine=measure_machine(device, quick),
             rows=[],
-            notes=[*subject.notes, *_ways(subject, settings)[1]],
+            notes=[*subject.notes, *missing],
         )
         progress.advance()
         for make in wanted.values():
@@ -112,10 +113,9 @@ def write_all(speed: Speed, out: Path) -> list[Path]:
     return [out, table, *plots.values()]
 
 
-def _wanted(subject: Subject, settings: Settings, own: bool) -> dict[str, Callable[[], Case]]:
+def _wanted(subject: Subject, ways: list[Way], settings: Settings, own: bool) -> dict[str, Callable[[], Case]]:
     """How each case that was asked for is made, by its name."""
     device, quick = settings.device, settings.quick
-    ways, _ = _ways(subject, settings)
     known: dict[str, Callable[[], Case]] = {
         "field": partial(field_case, subject, ways, device),
         "render": partial(render_case, subject, ways, device),

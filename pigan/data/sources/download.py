@@ -19,10 +19,9 @@ from pigan.data.sources.transfer import tell
 from pigan.data.sources.unpack import ENDINGS, is_archive, unpack
 from pigan.dataset_sections import Kind
 from pigan.errors import PiganError, UsageError
-from pigan.files import atomic_directory, explained, read_json, work_root, write_json
+from pigan.files import FULL, atomic_directory, explained, read_json, work_root, write_json
 from pigan.progress import track
 
-TOO_LARGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # in a folder that was filled by this
 DOWNLOADED = ".downloaded"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jfif"})
@@ -196,7 +195,7 @@ def _copy(source: Path, names: Sequence[str], out: Path) -> None:
             raise PiganError(f"{source / name}: no regular file; remove it") from error
         except OSError as error:
             # a full disk, too, is told with the name of what is read
-            if error.filename != str(source / name) or error.errno in TOO_LARGE:
+            if error.filename != str(source / name) or error.errno in (*FULL, errno.EFBIG):
                 raise
             raise PiganError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from None
 
