@@ -8,6 +8,8 @@ BIN := $(CURDIR)/.venv/bin
 # the engines start the bare word `pigan`
 export PATH := $(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# every stage is a process, and would compile what it imports anew
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 
 .PHONY: help

@@ -166,9 +166,26 @@ class Curriculum(Section):
         return self
 
 
+class Pretrained(Section):
+    """A trained model whose weights a run starts from."""
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Checkpoint, folder of a stage or of `pigan export`, or a model of `pigan models`.",
+        ),
+    ]
+    sha256: Annotated[
+        str,
+        Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its weights; another file is another experiment."),
+    ]
+
+
 class Training(Section):
     """Losses, optimisation, logging."""
 
+    pretrained: Pretrained | None
     devices: Annotated[
         Literal["auto"] | PositiveInt,
         Field(description="How many GPUs (or processes on CPUs) train one run together; auto: all that are there."),

@@ -17,9 +17,6 @@ from efficientnet_lite_pytorch import EfficientNet
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch_fidelity import FeatureExtractorInceptionV3
-from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
-from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from pigan.errors import PiganError
 from pigan.evaluation.weights import DIMENSIONS, PUBLISHED, packaged_lite0, weight_file
@@ -99,11 +96,9 @@ def load_extractor(name: ExtractorName, evaluate: Evaluate) -> Extractor:
     path = weight_file(name, evaluate)
     if name == "inception":
         inception = _inception(path)
-        return Extractor(name, inception, DIMENSIONS[name], Classifier(inception.fc.weight.numpy(), None))
-    if name == "clip":
-        clip = _clip(path)
-        return Extractor(name, clip, clip.model.visual.output_dim, None)
-    return Extractor(name, DinoV2(path), DIMENSIONS[name], None)
+        classes = inception.get_parameter("fc.weight").numpy()
+        return Extractor(name, inception, DIMENSIONS[name], Classifier(classes, None))
+    return Extractor(name, _clip(path) if name == "clip" else DinoV2(path), DIMENSIONS[name], None)
 
 
 class EfficientNetLite0(nn.Module):
@@ -154,6 +149,9 @@ class DinoV2(nn.Module):
 
     def forward(self, images: UInt8[Tensor, "n 3 h w"]) -> tuple[Float[Tensor, "n 384"]]:
         """Features of RGB images of any size, as the only element of a tuple."""
+        # as slow to import as PyTorch itself
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
         side = (DINOV2_SIDE, DINOV2_SIDE)
         resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=side, align_corners=False)
         return (self.network((resized - self.mean) / self.std),)
@@ -175,7 +173,9 @@ def positions_for(positions: Float[Tensor, "1 tokens d"], side: int) -> Float[Te
     return torch.cat([own, fitted.flatten(2).transpose(1, 2).to(own.dtype)], 1)
 
 
-def _inception(path: Path) -> FeatureExtractorInceptionV3:
+def _inception(path: Path) -> nn.Module:
+    from torch_fidelity import FeatureExtractorInceptionV3
+
     # torch-fidelity unpickles whatever a file holds, so it is handed only the tensors, written anew
     name = PUBLISHED["inception"].name
     buffer = io.BytesIO()
@@ -188,8 +188,10 @@ def _inception(path: Path) -> FeatureExtractorInceptionV3:
     return inception.to(memory_format=torch.channels_last)
 
 
-def _clip(path: Path) -> FeatureExtractorCLIP:
+def _clip(path: Path) -> nn.Module:
     """CLIP's image half from a TorchScript file; that may hold code, so only a verified file comes here."""
+    from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
+
     try:
         with warnings.catch_warnings():
             # the published file is TorchScript, which PyTorch calls deprecated

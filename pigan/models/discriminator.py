@@ -7,6 +7,8 @@ told the camera, beside a network that judges patches (`pigan.models.patchpose`)
 
 import itertools
 import math
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -27,6 +29,8 @@ from pigan.sections import DiscriminatorConfig
 
 SLOPE = 0.2
 POSE_ANGLES = 2
+# what there is one of a side, numbered from the highest side down
+LEVEL = re.compile(r"((?:patches\.)?(?:blocks|from_rgb))\.(\d+)")
 
 
 class Judgement(NamedTuple):
@@ -136,6 +140,22 @@ class Discriminator(nn.Module):
         place = functional.normalize(at_least_single(seen.detach()), dim=-1) if pose is None else place_of(pose)
         logit = product_logit(logit + self.projection(x, place), self.patches(images, fade))
         return Judgement(logit, latent, pose_of(seen), seen)
+
+
+def regrown(weights: Mapping[str, Tensor], top: int, into: Discriminator) -> dict[str, Tensor]:
+    """Weights of a discriminator of images up to `top` pixels as `into` names them, a network for another highest side.
+
+    Above `top` they are those of `into`. A network's answer to images of a side does not depend on what is above it.
+    """
+    more = int(math.log2(into.sides[0])) - int(math.log2(top))
+    levels = {name: LEVEL.match(name) for name in weights}
+    kept = {name: weights[name] for name, level in levels.items() if level is None}
+    for name, level in levels.items():
+        if level is not None and int(level[2]) + more >= 0:
+            kept[f"{level[1]}.{int(level[2]) + more}{name[level.end() :]}"] = weights[name]
+    own = into.state_dict()
+    above = [name for name in own if (level := LEVEL.match(name)) and int(level[2]) < more]
+    return {**{name: own[name] for name in above}, **kept}
 
 
 def outputs_of(config: DiscriminatorConfig, z_dim: int) -> int:

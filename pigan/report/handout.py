@@ -162,6 +162,9 @@ def _provenance(model: TrainedModel, half: bool, training: TrainingFacts | None)
         ("Fingerprint of the params", fingerprint(model.params)),
         ("Commit of the code that exported it", provenance.git_commit(Path.cwd()) or "unknown"),
     ]
+    start = model.params.training.pretrained
+    if start is not None:
+        rows.append(("Started from", f"{Path(start.path).name} ({start.sha256[:12]})"))
     if training is not None:
         rows += [("Trained on", training.machine), ("Time of training", write_duration(training.seconds))]
     if isinstance(imported, dict):

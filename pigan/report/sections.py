@@ -88,7 +88,8 @@ def cost_rows(collected: Collected) -> list[CostRow]:
 def _at(values: Mapping[str, Any], path: str) -> Any:
     found: Any = values
     for key in path.split("."):
-        found = found[key]
+        # a part of a section that the base does without
+        found = None if found is None else found[key]
     return found
 
 

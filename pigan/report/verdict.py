@@ -98,6 +98,7 @@ def cautions(collected: Collected, ablation: pd.DataFrame) -> list[str]:
             f"The arms were not trained equally: they saw {min(seen):,} to {max(seen):,} images, "
             "so their differences also show how long each was trained."
         )
+    notes.extend(_pretrained(collected))
     if params.evaluate.extractor != "inception" and collected.runs:
         name = EXTRACTOR_NAMES[params.evaluate.extractor]
         notes.append(
@@ -141,6 +142,19 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
                 f"in the data, so its depth is wrong there (training.opacity_weight, {weight:g} here, is against it)."
             )
     return notes
+
+
+def _pretrained(collected: Collected) -> list[str]:
+    """Arms that did not start from seeded weights, by the model that they started from."""
+    arms: dict[str, list[str]] = {}
+    for arm in collected.params.arms:
+        start = collected.params.for_arm(arm).training.pretrained
+        if start is not None:
+            arms.setdefault(start.path, []).append(arm)
+    return [
+        f"{listed(own)} started from the weights of {path}: what that model had seen is in no count of images here."
+        for path, own in arms.items()
+    ]
 
 
 def _floor(collected: Collected) -> str:

@@ -16,6 +16,7 @@ from pigan.locks import sole_use
 from pigan.runtime import choose_device, generator_for, prepare_process, seed_of
 from pigan.shortage import advised
 from pigan.synthesis.pictures import sample_sheet
+from pigan.synthesis.trained import find_checkpoint
 from pigan.training.distributed import ALONE, Ranks, joined
 from pigan.training.follow import follow
 from pigan.training.heartbeat import heartbeat, tell_cause
@@ -38,23 +39,41 @@ SHEET_COLUMNS = 5
 
 
 def init_stage(params: Params, arm: str, seed: int, out: Path, released: Path | None = None) -> None:
-    """Starting weights of one arm, seeded or those of the checkpoint `released`, and an empty history of snapshots.
+    """Starting weights of one arm, and an empty history of snapshots.
+
+    They are those of the checkpoint `released`, else of `training.pretrained`, else seeded.
 
     Raises:
-        PiganError: unknown arm, or `released` is missing, damaged or of another architecture.
+        PiganError: unknown arm, or the model to start from is missing, damaged, another one or of another architecture.
     """
     resolved = params.for_arm(arm)
     prepare_process(params.training.threads)
     cpu = torch.device("cpu")
     # arms of one generator start from the same weights; another field draws those of all that comes after it anew
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
-    if released is not None:
-        load_weights(released, state, resolved)
-    key = fingerprint(resolved.model, seed, *([] if released is None else [sha256_file(released)]))
+    start = released or _pretrained(resolved)
+    if start is not None:
+        load_weights(start, state, resolved)
+    key = fingerprint(resolved.model, seed, *([] if start is None else [sha256_file(start)]))
     write_state_json(resolved, arm, seed, resolved.curriculum.order[0].resolution, out, state, key, 0.0, cpu)
     # none yet; those of later stages join it
     publish(out)
     save_checkpoint(out / CHECKPOINT, resolved, state)
+
+
+def _pretrained(params: Params) -> Path | None:
+    """The checkpoint of `training.pretrained`; None where that is null."""
+    asked = params.training.pretrained
+    if asked is None:
+        return None
+    path = find_checkpoint(Path(asked.path))
+    found = sha256_file(path)
+    if found != asked.sha256:
+        raise PiganError(
+            f"training.pretrained: {path} has SHA-256 {found}, not {asked.sha256}; name the file that was meant, or "
+            "correct sha256 if this is the one"
+        )
+    return path
 
 
 def train_stage(

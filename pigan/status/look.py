@@ -91,7 +91,8 @@ def _settings(values: dict[str, Any], stage: str, order: Sequence[str]) -> list[
         KeyError, TypeError: `values` is no params mapping of this curriculum.
     """
     before = order[1 : order.index(stage) + 1]
-    return [values["model"], values["curriculum"]["order"], *(training_settings(values, name) for name in before)]
+    first = [values["model"], values["training"]["pretrained"], values["curriculum"]["order"]]
+    return [*first, *(training_settings(values, name) for name in before)]
 
 
 def _shared(stage: SharedStage, root: Path, dataset: str, logs: Listing, now: float) -> StageStatus:

@@ -21,7 +21,7 @@ SHEET_SIDE, SHEET_PIXELS = 3, 64
 
 
 def public_params(params: Params) -> Params:
-    """The params without places on this machine: of a folder, its name is left."""
+    """The params without places on this machine: of a folder or a checkpoint, its name is left."""
     source = params.dataset.source
     changes: dict[str, Any] = {
         "dataset": {"source": None if source is None else Path(source).name or "source"},
@@ -30,6 +30,10 @@ def public_params(params: Params) -> Params:
     values = merge(params.model_dump(), changes)
     for file in values["evaluate"]["weights"].values():
         file["path"] = None
+    for settings in (values, *values["arms"].values()):
+        start = settings.get("training", {}).get("pretrained")
+        if start is not None:
+            start["path"] = Path(start["path"]).name
     return parse(values, "exported params")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from pigan.config import Params
 from pigan.errors import PiganError
 from pigan.kernels.choose import choose_dtype
-from pigan.models.discriminator import Discriminator
+from pigan.models.discriminator import Discriminator, regrown
 from pigan.models.generator import Generator
 from pigan.training.checkpoint import damaged, read_tensors, write_tensors
 
@@ -126,7 +127,7 @@ def load_state(path: Path, state: TrainingState, params: Params) -> dict[str, An
     description, tensors = read_tensors(path)
     check_architecture(path, description, params)
     for prefix, module in state.modules().items():
-        _fill(path, module, tensors, prefix)
+        _fill(path, module, _below(tensors, prefix), prefix)
     for prefix, (optimizer, module) in state.optimizers().items():
         moments = _below(tensors, prefix)
         # those of another checkpoint, which this one may be loaded after
@@ -150,23 +151,29 @@ def load_weights(path: Path, state: TrainingState, params: Params) -> None:
     """Makes the networks of `state` those of a finished model that training starts from.
 
     Where it lacks weights of the generator (`pigan export`), others of it take their place; a discriminator that it
-    lacks (`pigan import-checkpoint`) stays as it is, and then may be of any kind.
+    lacks (`pigan import-checkpoint`) stays as it is, and then may be of any kind. One of another highest side grows, or
+    is cut, to that of `params`.
 
     Raises:
         PiganError: missing, damaged, or made with another architecture; `state` is then of no use.
     """
     description, tensors = read_tensors(path)
     there = {prefix: below for prefix in state.modules() if (below := _below(tensors, prefix))}
-    own = description.get("architecture", {})
-    if "discriminator" not in there:
-        free = {k: v for k, v in architecture(params).items() if "discriminator" in k or k == "top_resolution"}
-        description["architecture"] = {**own, **free}
-    check_architecture(path, description, params)
-    if "discriminator" in there:
-        _fill(path, state.discriminator, tensors, "discriminator")
+    has_discriminator = "discriminator" in there
+    free = [
+        "top_resolution",
+        *(key for key in architecture(params) if "discriminator" in key and not has_discriminator),
+    ]
+    check_architecture(path, description, params, free)
+    if has_discriminator:
+        top = description["architecture"].get("top_resolution")
+        if not isinstance(top, int) or top < 2:
+            raise damaged(path, f"the highest side of its discriminator is {top}")
+        weights = regrown(there["discriminator"], top, state.discriminator)
+        _fill(path, state.discriminator, weights, "discriminator")
     for prefix, module in (("generator", state.generator), ("ema", state.ema), ("ema_slow", state.ema_slow)):
         found = next((other for other in (prefix, "ema", "ema_slow", "generator") if other in there), prefix)
-        _fill(path, module, tensors, found)
+        _fill(path, module, there.get(found, {}), found)
     state.counters = Counters(global_step=description.get("counters", {}).get("global_step", 0))
 
 
@@ -179,7 +186,8 @@ def load_generator(path: Path, params: Params, weights: str, device: torch.devic
     description, tensors = read_tensors(path)
     check_architecture(path, description, params)
     generator = Generator(params.model)
-    _fill(path, generator, tensors, "generator" if weights == "raw" else weights)
+    prefix = "generator" if weights == "raw" else weights
+    _fill(path, generator, _below(tensors, prefix), prefix)
     return generator.to(device).requires_grad_(False)
 
 
@@ -193,15 +201,15 @@ def load_discriminator(path: Path, params: Params, device: torch.device) -> Disc
     check_architecture(path, description, params)
     top = params.curriculum.order[-1].resolution
     discriminator = Discriminator(params.model.discriminator, params.model.z_dim, top)
-    _fill(path, discriminator, tensors, "discriminator")
+    _fill(path, discriminator, _below(tensors, "discriminator"), "discriminator")
     return discriminator.to(device).requires_grad_(False)
 
 
-def check_architecture(path: Path, description: dict[str, Any], params: Params) -> None:
-    """Raises PiganError when a checkpoint's networks differ from those that `params` describe."""
+def check_architecture(path: Path, description: dict[str, Any], params: Params, free: Collection[str] = ()) -> None:
+    """Raises PiganError when a checkpoint's networks differ from those of `params`, in other keys than `free`."""
     saved, wanted = description.get("architecture", {}), architecture(params)
     for key, value in wanted.items():
-        if saved.get(key) != value:
+        if key not in free and saved.get(key) != value:
             raise PiganError(
                 f"{path}: made with {key} {saved.get(key)}, params say {value}; "
                 "use the params it was trained with, or train again"
@@ -223,13 +231,13 @@ def _new_scaler(params: Params, device: torch.device) -> torch.amp.GradScaler:
     return torch.amp.GradScaler(device.type, enabled=choose_dtype(params.training.precision, device) == torch.float16)
 
 
-def _fill(path: Path, module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Gives `module` the weights below `prefix`."""
+def _fill(path: Path, module: nn.Module, weights: dict[str, Tensor], what: str) -> None:
+    """Gives `module`, which people know as `what`, its weights."""
     try:
-        module.load_state_dict(_below(tensors, prefix))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         told = " ".join(str(error).split())
-        raise PiganError(f"{path}: holds other weights of {prefix} than its architecture has ({told})") from None
+        raise PiganError(f"{path}: holds other weights of {what} than its architecture has ({told})") from None
 
 
 def _moments(path: Path, tensors: dict[str, Tensor], name: str, parameter: Tensor) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pigan.models.discriminator import CoordConv, Discriminator, ResidualBlock, channels_at
+from pigan.models.discriminator import CoordConv, Discriminator, ResidualBlock, channels_at, regrown
 from pigan.sections import DiscriminatorConfig
 
 
@@ -38,6 +38,23 @@ def test_every_resolution_gives_one_judgement_an_image(kind, side):
     network = Discriminator(config(kind, True, width=0.02, top=8), 5, 32)
     judged = network(torch.rand(3, 3, side, side), torch.tensor(0.3) if side > 2 else None)
     assert judged.logit.shape == (3,) and judged.latent.shape == (3, 5) and judged.pose.shape == (3, 2)
+
+
+@pytest.mark.parametrize("kind", ["progressive", "ccs", "strided", "patch-pose"])
+@pytest.mark.parametrize(("top", "wanted"), [(16, 64), (64, 16), (16, 16)])
+def test_a_discriminator_for_another_highest_side_judges_the_sides_they_share_alike(kind, top, wanted):
+    trained, other = (Discriminator(config(kind, True, width=0.02, top=8), 5, side) for side in (top, wanted))
+    fresh = {name: value.clone() for name, value in other.state_dict().items()}
+    weights = regrown(trained.state_dict(), top, other)
+    other.load_state_dict(weights)
+    for side in (8, 16):
+        images = torch.rand(2, 3, side, side)
+        assert torch.equal(trained(images, torch.tensor(0.3)).logit, other(images, torch.tensor(0.3)).logit)
+    # what is above the sides that they share is as it was
+    kept = {name for name, value in weights.items() if torch.equal(value, fresh[name])}
+    lists = {name.rpartition("blocks.")[0] for name in fresh if "blocks." in name}
+    above = {f"{part}{layer}.{level}." for part in lists for layer in ("blocks", "from_rgb") for level in (0, 1)}
+    assert not kept if wanted <= top else all(name in kept for name in fresh if name.startswith(tuple(above)))
 
 
 def test_a_layer_that_has_not_grown_in_judges_like_the_resolution_below():

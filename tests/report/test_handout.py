@@ -18,7 +18,7 @@ from pigan.files import write_json
 from pigan.report.handout import export_model, released_lines
 from pigan.stages.train import init_stage
 from pigan.synthesis import onnx_files
-from pigan.synthesis.exported import rounded_to_half
+from pigan.synthesis.exported import public_params, rounded_to_half
 from pigan.synthesis.released import TrainingFacts
 from pigan.synthesis.trained import load_model
 from pigan.training.checkpoint import describe, read_tensors
@@ -170,6 +170,22 @@ def test_nothing_tells_where_it_was_made(run: Path, exported: Path) -> None:
         data = path.read_bytes()
         assert b"/home/somebody" not in data and str(run.parents[4]).encode() not in data, path.name
     assert describe(exported / "model.safetensors")["params"]["dataset"]["source"] == "secret"
+
+
+def test_nor_does_the_model_it_started_from(tiny_params: config.Params, tmp_path: Path) -> None:
+    start = {"training": {"pretrained": {"path": "/home/somebody/first.safetensors", "sha256": "ab" * 32}}}
+    values = config.merge(tiny_params.model_dump(), start | {"arms": {"baseline": {}, "other": start}})
+    public = public_params(config.parse(values)).model_dump()
+    assert "somebody" not in str(public)
+    for settings in (public, public["arms"]["other"]):
+        assert settings["training"]["pretrained"] == {"path": "first.safetensors", "sha256": "ab" * 32}
+    # which the card tells
+    params, cpu = config.parse(values), torch.device("cpu")
+    state = initial_state(params, cpu, 0)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", params, state)
+    write_state_json(params, "baseline", 0, 16, tmp_path, state, "key", 0.0, cpu)
+    export_model(str(tmp_path), tmp_path / "out", onnx=False)
+    assert "| Started from | first.safetensors (abababababab) |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_metrics_of_another_checkpoint_are_left_out(run: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How numbers were measured, as rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_values_that_differ_stand_after_their_runs(collected: Collected) -> None
 
 def test_flat_joins_keys() -> None:
     assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+
+
+def test_hashes_name_the_models_that_arms_start_from(collected: Collected) -> None:
+    start = {"path": "cars-32", "sha256": "cd" * 32}
+    arms = {**collected.params.arms, "concat": {"training": {"pretrained": start}}}
+    changed = replace(collected, params=collected.params.model_copy(update={"arms": arms}))
+    rows = dict(hashes(changed))
+    assert rows["concat starts from cars-32"] == "cd" * 32 and len(rows) == len(hashes(collected)) + 1
 
 
 def test_hashes_name_every_extractor_once(collected: Collected) -> None:

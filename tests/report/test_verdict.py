@@ -10,6 +10,7 @@ from pigan.config import Params
 from pigan.report.collect import Collected, collect
 from pigan.report.metrics import metrics_of
 from pigan.report.ranking import ranking
+from pigan.report.sections import arm_changes
 from pigan.report.tables import ablation_table
 from pigan.report.verdict import cautions, comparison, headline, subject
 
@@ -147,6 +148,19 @@ def test_unequal_protocols_are_called_out(demo: Params, run_tree: Tree, key: str
     assert f"The runs were not all measured alike: they differ in {key}." in cautions(
         collected, ablation_table(collected)
     )
+
+
+def test_arms_that_start_from_a_model_are_named(params_with: Callable[..., Params], run_tree: Tree) -> None:
+    start = {"training": {"pretrained": {"path": "cars-32", "sha256": "cd" * 32}}}
+    params = params_with(arms={"relu-pe": start, "concat": start})
+    collected = collect(params, *run_tree(params))
+    told = [note for note in cautions(collected, ablation_table(collected)) if "started from" in note]
+    assert len(told) == 1 and told[0].startswith("relu-pe and concat started from the weights of cars-32: what that")
+    assert arm_changes(params, "concat") == [
+        "model.field: film-siren → concat-siren",
+        "training.pretrained.path: None → cars-32",
+        f"training.pretrained.sha256: None → {'cd' * 32}",
+    ]
 
 
 def test_unequal_training_is_called_out(demo: Params, run_tree: Tree) -> None:

@@ -18,12 +18,16 @@ import torch
 from ruamel.yaml import YAML
 
 from pigan.cli import main
-from pigan.config import merge
+from pigan.config import merge, parse
 from pigan.data.crop import crop
 from pigan.data.sources.download import download
+from pigan.errors import PiganError
 from pigan.files import sha256_file
+from pigan.stages.train import init_stage
+from pigan.synthesis.trained import find_checkpoint
 from pigan.training.checkpoint import describe
 from pigan.training.loop import Run, run_fingerprint
+from pigan.training.state import load_generator
 
 STEPS, KEPT_EVERY = 40, 7
 
@@ -327,6 +331,32 @@ def test_wrong_input_is_one_line(train_here, replace, told):
 def test_checkpoint_of_another_architecture_is_refused(train_here, changed_file):
     done = train_here("wrong", params=changed_file({"model": {"hidden": 12}}))
     assert done.returncode == 1 and "made with model.hidden 8, params say 12" in done.stderr
+
+
+def test_a_run_starts_from_the_model_that_its_params_name(tiny_params, tmp_path):
+    init_stage(tiny_params, "baseline", 0, tmp_path / "first")
+    first = load_generator(tmp_path / "first/checkpoint.safetensors", tiny_params, "ema", torch.device("cpu"))
+    start = {"path": str(tmp_path / "first"), "sha256": sha256_file(tmp_path / "first/checkpoint.safetensors")}
+
+    def initial(arm: str, **changes: str) -> dict[str, torch.Tensor]:
+        arms = {"baseline": {}, "seeded": {"training": {"pretrained": None}}}
+        values = tiny_params.model_dump() | {"arms": arms}
+        params = parse(merge(values, {"training": {"pretrained": start | changes}}))
+        init_stage(params, arm, 1, tmp_path / "second")
+        return load_generator(
+            tmp_path / "second/checkpoint.safetensors", params, "ema", torch.device("cpu")
+        ).state_dict()
+
+    assert all(torch.equal(value, first.state_dict()[name]) for name, value in initial("baseline").items())
+    assert not all(torch.equal(value, first.state_dict()[name]) for name, value in initial("seeded").items())
+    with pytest.raises(PiganError, match=f"has SHA-256 {start['sha256']}, not 0000"):
+        initial("baseline", sha256="0" * 64)
+    with pytest.raises(PiganError, match="nowhere: no model; name a checkpoint"):
+        initial("baseline", path="nowhere")
+    # a released model, of another network
+    released = sha256_file(find_checkpoint(Path("cars-32")))
+    with pytest.raises(PiganError, match=r"cars-32/model\.safetensors: made with model\."):
+        initial("baseline", path="cars-32", sha256=released)
 
 
 def test_changed_images_start_afresh(project, tiny_params):

@@ -6,11 +6,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from pigan.config import parse
 from pigan.errors import PiganError
-from pigan.training.checkpoint import describe
+from pigan.training.checkpoint import describe, read_tensors, write_tensors
 from pigan.training.curriculum import schedule
 from pigan.training.loop import save_checkpoint
-from pigan.training.state import Adam, initial_state, load_generator, load_state
+from pigan.training.state import Adam, initial_state, load_generator, load_state, load_weights
 from pigan.training.step import training_step
 
 CPU = torch.device("cpu")
@@ -72,6 +73,44 @@ def test_checkpoint_of_another_architecture_names_the_difference(tiny_params, tm
     wider = tiny_params.model_copy(update={"model": tiny_params.model.model_copy(update={"hidden": 16})})
     with pytest.raises(PiganError, match=r"made with model\.hidden 8, params say 16"):
         load_generator(tmp_path / "c", wider, "ema", CPU)
+
+
+@pytest.mark.parametrize("sides", [(8,), (8, 16, 32), (32,)])
+def test_training_starts_from_a_model_of_another_curriculum(tiny_params, tmp_path, sides):
+    """That ended at a higher side, at a lower one, or has no side in common."""
+    path = tmp_path / "c.safetensors"
+    state = trained(tiny_params)
+    save_checkpoint(path, tiny_params, state)
+    stage = tiny_params.curriculum.stages["r8"].model_dump()
+    names = [f"r{side}" for side in sides]
+    order = [{"resolution": side, "after": after} for side, after in zip(sides, ["init", *names[:-1]], strict=True)]
+    values = tiny_params.model_dump()
+    values["curriculum"] = {"order": order, "stages": dict.fromkeys(names, stage)}
+    values["generate"]["checkpoint"], values["arms"] = names[-1], {"baseline": {}}
+    params = parse(values)
+    other = initial_state(params, CPU, 1)
+    load_weights(path, other, params)
+    for name, module in state.modules().items():
+        if name != "discriminator":
+            for key, value in module.state_dict().items():
+                assert torch.equal(value, other.modules()[name].state_dict()[key]), (name, key)
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(state.discriminator(images).logit, other.discriminator(images).logit)
+    # Adam and the count of images begin anew, the count of steps, which noise and averages go by, does not
+    assert vars(other.counters) == {"global_step": 2, "step": 0, "images_seen": 0}
+    assert not other.optimizer_generator.state and not other.optimizer_discriminator.state
+
+
+def test_a_discriminator_that_does_not_tell_its_highest_side_is_refused(tiny_params, tmp_path):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, tiny_params, trained(tiny_params, 0))
+    description, tensors = read_tensors(path)
+    for top in (None, "16", 0):
+        write_tensors(
+            path, tensors, {**description, "architecture": {**description["architecture"], "top_resolution": top}}
+        )
+        with pytest.raises(PiganError, match=f"damaged.*highest side of its discriminator is {top}"):
+            load_weights(path, initial_state(tiny_params, CPU, 0), tiny_params)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "foreign", "old"])

@@ -41,6 +41,17 @@ CHANGES = {
             "report",
         },
     ),
+    "the model to start from": (
+        "pretrained: null",
+        f"pretrained:\n    path: cars-32\n    sha256: {'ab' * 32}",
+        {
+            *(f"init {arm}" for arm in BOTH),
+            *(f"train {arm} {stage}" for arm in BOTH for stage in ("r16", "r32")),
+            *(f"{stage} {arm}" for stage in AFTER_TRAINING for arm in BOTH),
+            "bench",
+            "report",
+        },
+    ),
     "another arm": (
         "arms:\n",
         "arms:\n  wide:\n    model:\n      hidden: 96\n",

@@ -15,6 +15,7 @@ rule init:
     localrule: True
     params:
         model=config["model"],
+        pretrained=config["training"]["pretrained"],
         order=ORDER,
         arm=params_of_arm,
         out=subpath(output.checkpoint, parent=True),
