@@ -98,7 +98,9 @@ def load_extractor(name: ExtractorName, evaluate: Evaluate) -> Extractor:
         inception = _inception(path)
         classes = inception.get_parameter("fc.weight").numpy()
         return Extractor(name, inception, DIMENSIONS[name], Classifier(classes, None))
-    return Extractor(name, _clip(path) if name == "clip" else DinoV2(path), DIMENSIONS[name], None)
+    if name == "clip":
+        return Extractor(name, *_clip(path), None)
+    return Extractor(name, DinoV2(path), DIMENSIONS[name], None)
 
 
 class EfficientNetLite0(nn.Module):
@@ -188,17 +190,18 @@ def _inception(path: Path) -> nn.Module:
     return inception.to(memory_format=torch.channels_last)
 
 
-def _clip(path: Path) -> nn.Module:
-    """CLIP's image half from a TorchScript file; that may hold code, so only a verified file comes here."""
+def _clip(path: Path) -> tuple[nn.Module, int]:
+    """CLIP's image half, and its dimension, from a TorchScript file; it may hold code, so a verified one comes here."""
     from torch_fidelity.feature_extractor_clip import FeatureExtractorCLIP
 
     try:
         with warnings.catch_warnings():
             # the published file is TorchScript, which PyTorch calls deprecated
             warnings.simplefilter("ignore", FutureWarning)
-            return FeatureExtractorCLIP(CLIP, [CLIP_LAYER], feature_extractor_weights_path=str(path))
+            clip = FeatureExtractorCLIP(CLIP, [CLIP_LAYER], feature_extractor_weights_path=str(path))
     except (RuntimeError, KeyError, ValueError) as error:
         raise _other_weights(path, "CLIP's", PUBLISHED["clip"].name) from error
+    return clip, clip.model.visual.output_dim
 
 
 def _tensors(path: Path, published: str) -> Mapping[str, Tensor]:

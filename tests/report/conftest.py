@@ -1,5 +1,6 @@
 """A made-up but complete run tree: small ellipsoids stand for cars, smooth curves for training."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -388,13 +389,27 @@ def make_speed() -> Callable[..., Speed]:
     return made_up_speed
 
 
-@pytest.fixture(scope="module")
-def quick_figures() -> Iterator[None]:
-    """Empty figures, for tests that look at the words: drawing takes most of a report's time."""
+@contextlib.contextmanager
+def empty_figures() -> Iterator[None]:
+    """For what looks at the words: drawing takes most of a report's time."""
 
     def savefig(figure: Figure, path: Path, **_: object) -> None:
         path.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"></svg>\n', encoding="utf-8")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_figures() -> Iterator[None]:
+    """Empty figures in all tests of a file."""
+    with empty_figures():
+        yield
+
+
+@pytest.fixture
+def quick_figures_once() -> Iterator[None]:
+    """Empty figures in one test."""
+    with empty_figures():
         yield

@@ -221,11 +221,11 @@ def test_reconstruction_learns_the_real_images_and_leaves_the_encoder_alone(tiny
     params = varied(tiny_params, training__reconstruction_weight=100.0)
     state, real = state_of(params), torch.full((4, 3, 8, 8), -0.5)
     before, errors = flat(state.discriminator), []
-    for step in range(80):
+    for step in range(50):
         originals = Originals(real, torch.full((4, 2), 1.5), generator_for(CPU, step, "reconstruction"))
         measured = generator_step(state, params, values_at(params), fakes_of(params, use=str(step)), originals)
         errors.append(float(measured["loss_reconstruction"]))
-    assert errors[-1] < 0.6 * errors[0]
+    assert errors[-1] < 0.75 * errors[0]
     assert torch.equal(before, flat(state.discriminator))
 
 
@@ -273,12 +273,12 @@ def test_discriminator_learns_to_tell_white_from_generated(tiny_params):
     state = state_of(tiny_params)
     real = torch.ones(4, 3, 8, 8)
     first = last = {}
-    for step in range(150):
+    for step in range(100):
         last = discriminator_step(
             state, tiny_params, values_at(tiny_params), real, fakes_of(tiny_params, use=str(step))
         )
         first = first or last
-    assert float(last["loss_d"]) < 0.7 * float(first["loss_d"])
+    assert float(last["loss_d"]) < 0.75 * float(first["loss_d"])
 
 
 def test_same_seed_same_bits_and_other_seed_other_bits(tiny_params):
