@@ -22,7 +22,7 @@ from pigan.cli.options import (
     typed,
     wrote,
 )
-from pigan.errors import UsageError
+from pigan.errors import PiganError, UsageError
 from pigan.processor import usable_processors
 
 
@@ -312,6 +312,8 @@ def report(
     if data is None or runs is None or out is None:
         missing = [name for name, path in (("--data", data), ("--runs", runs), ("--out", out)) if path is None]
         _wrong(f"Missing option '{missing[0]}': a report needs --data, --runs and --out; see `pigan report --help`")
+    if not runs.is_dir():
+        raise PiganError(f"{runs}: there is no such folder; name runs/<dataset>, which `pigan init` begins")
     loaded = config.load(params)
     from pigan.report.page import make_report
 

@@ -285,6 +285,9 @@ def test_command_line_reports_while_a_study_runs(demo: Params, run_tree: Tree, m
     shutil.rmtree(runs / "no-growing")
     (runs / "concat" / "seed0" / "metrics.json").unlink()
     call = ["report", "--data", "data/prepared/cars", "--runs", "runs/cars", "--out", "reports/demo"]
+    misspelt = CliRunner().invoke(app, ["runs/carz" if word == "runs/cars" else word for word in call])
+    assert str(misspelt.exception).startswith("runs/carz: there is no such folder")
+    assert not (root / "reports").exists()
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 0, done.output
     text = (root / "reports" / "demo" / "report.html").read_text(encoding="utf-8")
