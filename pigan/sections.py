@@ -1,7 +1,8 @@
 """The sections of params.yaml: what each value is and may be. No field has a default: every value is in the file."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -180,6 +181,15 @@ class Pretrained(Section):
         str,
         Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its weights; another file is another experiment."),
     ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_which_file(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not isinstance(values.get("sha256"), str):
+            raise ValueError(
+                "write path: and sha256:, the 64 digits that `sha256sum FILE` prints of its weights; or null"
+            )
+        return values
 
 
 class Training(Section):

@@ -144,6 +144,13 @@ def test_no_key_has_a_default(path: KeyPath) -> None:
         ("training.grad_clip", float("nan"), "training.grad_clip: "),
         ("camera.near", float("inf"), "camera.near: "),
         ("camera.fov_degrees", 180.0, "camera.fov_degrees: Input should be less than 180, not 180.0"),
+        (
+            "training.pretrained",
+            "cars-32",
+            "training.pretrained: write path: and sha256:, the 64 digits that `sha256sum",
+        ),
+        ("training.pretrained", {"path": "a", "sha256": None}, "training.pretrained: write path: and sha256:, the 64"),
+        ("training.pretrained", {"path": "a", "sha256": "ab"}, "training.pretrained.sha256: "),
         ("training.ema_decay", 1.0, "training.ema_decay: Input should be less than 1"),
         ("training.adam_betas", [0.0], "training.adam_betas: List should have at least 2 items"),
         ("dataset.crop.background", [0, 0, 256], "dataset.crop.background.2: "),

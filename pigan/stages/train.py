@@ -66,7 +66,10 @@ def _pretrained(params: Params) -> Path | None:
     asked = params.training.pretrained
     if asked is None:
         return None
-    path = find_checkpoint(Path(asked.path))
+    try:
+        path = find_checkpoint(Path(asked.path).expanduser())
+    except PiganError as error:
+        raise PiganError(f"training.pretrained: {error}") from None
     found = sha256_file(path)
     if found != asked.sha256:
         raise PiganError(

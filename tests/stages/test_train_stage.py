@@ -351,7 +351,7 @@ def test_a_run_starts_from_the_model_that_its_params_name(tiny_params, tmp_path)
     assert not all(torch.equal(value, first.state_dict()[name]) for name, value in initial("seeded").items())
     with pytest.raises(PiganError, match=f"has SHA-256 {start['sha256']}, not 0000"):
         initial("baseline", sha256="0" * 64)
-    with pytest.raises(PiganError, match="nowhere: no model; name a checkpoint"):
+    with pytest.raises(PiganError, match=r"^training\.pretrained: nowhere: no model; name a checkpoint"):
         initial("baseline", path="nowhere")
     # a released model, of another network
     released = sha256_file(find_checkpoint(Path("cars-32")))
