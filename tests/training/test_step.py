@@ -214,7 +214,7 @@ def test_a_step_moves_the_averages_sets_the_rates_and_counts(tiny_params, begun)
     state, values = state_of(params), values_at(params)._replace(lr_generator=0.02, lr_discriminator=0.03)
     state.counters = Counters(global_step=begun, step=3, images_seen=7)
     before = flat(state.generator)
-    training_step(state, params, values, real_images(), 0)
+    assert "loss_reconstruction" not in training_step(state, params, values, real_images(), 0)
     moved = flat(state.generator) - before
     for average, decay in zip((state.ema, state.ema_slow), decays.values(), strict=True):
         expected = (1 - min(decay, (2 + begun) / (11 + begun))) * moved
