@@ -57,6 +57,13 @@ def test_a_discriminator_for_another_highest_side_judges_the_sides_they_share_al
     assert not kept if wanted <= top else all(name in kept for name in fresh if name.startswith(tuple(above)))
 
 
+@pytest.mark.parametrize("lacking", ["final.bias", "blocks.0.network.0.conv.weight", "from_rgb.1.0.weight"])
+def test_weights_that_a_regrown_discriminator_lacks_are_not_made_up(lacking):
+    trained, other = (Discriminator(config("progressive", True, width=0.02, top=8), 5, side) for side in (16, 32))
+    weights = {name: value for name, value in trained.state_dict().items() if name != lacking}
+    assert len(regrown(weights, 16, other)) == len(other.state_dict()) - 1
+
+
 def test_a_layer_that_has_not_grown_in_judges_like_the_resolution_below():
     network = Discriminator(config("progressive", True, width=0.02, top=8), 5, 32)
     images = torch.rand(2, 3, 32, 32)

@@ -110,6 +110,40 @@ def test_lead_that_may_be_chance_is_told_with_its_direction(made: Make) -> None:
     assert "chance" not in comparison(collected, ablation_table(collected))
 
 
+def test_small_differences_are_told_apart_only_where_the_interval_is_without_zero(made: Make) -> None:
+    collected = made(
+        {
+            "baseline": [40.0, 50.0],
+            "relu-pe": [40.1, 50.0],
+            "concat": [40.4, 50.45],
+            "no-growing": [39.6, 49.55],
+        }
+    )
+    found = {contrast.arm: contrast for contrast in contrasts(collected, ablation_table(collected))}
+    fid = [fid_of(collected)]
+    assert found["relu-pe"].level == found["concat"].worse == found["no-growing"].better == fid
+
+
+def test_lead_that_may_be_chance_is_told_of_each_of_two_arms(made: Make) -> None:
+    alone = {"no-growing": [None, None]}
+    collected = made({"baseline": [40.0, 50.0], "relu-pe": [30.0, 52.0], "concat": [52.0, 51.0], **alone})
+    told = comparison(collected, ablation_table(collected))
+    assert "relu-pe has the lower mean FID, 41.0 against 45.0" in told
+    assert "baseline has the lower mean FID, 45.0 against 51.5" in told
+
+
+def test_of_metrics_not_told_apart_only_the_leading_ones_are_named(params_with: MakeParams, run_tree: Tree) -> None:
+    params = params_with(seeds=[0, 1])
+    collected = collect(params, *run_tree(params))
+    ablation = ablation_table(collected)
+    assert any(metric.group == "shape" for contrast in contrasts(collected, ablation) for metric in contrast.level)
+    told = against_main(collected, ablation)
+    assert "not told apart on" in told
+    for part in told.split("; "):
+        _, _, level = part.partition("not told apart on ")
+        assert "shape" not in level and "error" not in level and "depth" not in level
+
+
 def test_seeds_that_agree_to_the_last_digit_tell_nothing(made: Make) -> None:
     values = {arm: [40.0, 50.0 + place] for place, arm in enumerate(ARMS)}
     collected = made(values, hollow_share=0.0)

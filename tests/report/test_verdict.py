@@ -93,6 +93,32 @@ def test_overlapping_intervals_are_called_out(demo: Params, run_tree: Tree) -> N
     assert "Real images against other real ones, of which there are fewer, have 12.3." in told
 
 
+def test_intervals_that_are_apart_are_not_called_out(demo: Params, run_tree: Tree) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("baseline", 0): {FID: 53.9}, ("no-growing", 0): {FID: 57.0}})
+    collected.first_seed("no-growing").intervals[FID] = (56.0, 60.0)
+    for end, overlaps in ((55.0, False), (56.5, True)):
+        collected.first_seed("baseline").intervals[FID] = (50.0, end)
+        told = [note for note in cautions(collected, ablation_table(collected)) if "overlap" in note]
+        assert any("baseline before no-growing on FID" in note for note in told) == overlaps
+
+
+def test_two_arms_of_one_seed_are_compared_and_cautioned_of(demo: Params, run_tree: Tree) -> None:
+    data, runs = run_tree(demo)
+    for arm in ("relu-pe", "no-growing"):
+        (runs / arm / "seed0" / "metrics.json").unlink()
+    collected = collect(demo, data, runs)
+    ablation = ablation_table(collected)
+    assert comparison(collected, ablation).startswith("Of 2 arms, one seed each, baseline is best on ")
+    assert "One seed: differences may be noise." in cautions(collected, ablation)
+
+
+def test_sides_that_the_main_arm_was_not_trained_at_are_not_named(
+    params_with: Callable[..., Params], run_tree: Tree
+) -> None:
+    params = params_with(report={"main_arm": "no-growing"})
+    assert " at 32 px, seeing 4,000 images" in subject(collect(params, *run_tree(params)))
+
+
 def test_headline_names_only_what_has_a_value(demo: Params, run_tree: Tree) -> None:
     stems = ("fid", "kid", "precision", "recall")
     nulls = {f"{stem}_efficientnet_lite0": None for stem in stems}

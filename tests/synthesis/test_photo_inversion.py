@@ -25,12 +25,13 @@ from pigan.synthesis.inverting import batch, losses, orbit
 from pigan.synthesis.inverting.losses import Perceptual, similarity
 from pigan.synthesis.inverting.newton import damped_step
 from pigan.synthesis.inverting.orbit import Known
-from pigan.synthesis.inverting.outcome import HeldOut
+from pigan.synthesis.inverting.outcome import HeldOut, other_cameras, write_outcome, write_preview
 from pigan.synthesis.inverting.photo import Photo, read_photo, target_of
-from pigan.synthesis.inverting.search import PhotoSearch
+from pigan.synthesis.inverting.search import Best, PhotoSearch
 from pigan.synthesis.inverting.settings import SearchSettings
+from pigan.synthesis.pictures import depth_colours, grid
 from pigan.synthesis.trained import TrainedModel
-from pigan.synthesis.viewing import look
+from pigan.synthesis.viewing import as_levels, look
 
 SIDE, STEPS, FITTING_STEPS = 16, 150, 300
 CPU = torch.device("cpu")
@@ -378,6 +379,90 @@ def test_result_can_be_used_with_its_model_only(model: TrainedModel, own: Path, 
     other = TrainedModel(Generator(model.params.model), model.params, Path("another"))
     with pytest.raises(PiganError, match=r"belongs to other weights than another; give --model figures"):
         load_code(out / "figure", other)
+
+
+def untrained(generator: Generator, params: config.Params, **camera: float | bool) -> TrainedModel:
+    changed = config.parse(config.merge(params.model_dump(), {"camera": camera}))
+    return TrainedModel(generator, changed, Path("untrained"))
+
+
+def best_of(model: TrainedModel, yaw: float, pitch: float, distance: float) -> Best:
+    numbers = orbit.to_numbers(torch.tensor([[yaw, pitch]]), distance)
+    return Best(model.codes(model.latents(0)) + 0.1, numbers, 0.0)
+
+
+def test_result_measures_the_best_code_from_its_camera_where_the_photo_counts(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path
+) -> None:
+    model = untrained(generator, tiny_params, align_corners=True)
+    best, rng = best_of(model, -0.3, 1.2, 1.1), np.random.default_rng(0)
+    photo, other = (
+        photo_of(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8), rng.random((SIDE, SIDE)) < 0.5) for _ in "ab"
+    )
+    held_out, about = HeldOut(other, 0.9, 1.1, 1.2), {"seconds": 1.5}
+    result = write_outcome(tmp_path, model, photo, best, QUICK, about, held_out, blurs)
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8")) == result
+    colours = []
+    for yaw, pitch, radius in ((-0.3, 1.2, 1.1), (0.9, 1.1, 1.2)):
+        cameras = model.cameras(yaw, pitch, radius=radius)
+        colours.append(look(generator, best.code, cameras, SIDE, model.params).colour[0].numpy())
+    assert float(np.abs(colours[0] - colours[1]).max()) > 0.01
+    for told, colour, pictured in ((result, colours[0], photo), (result["held_out"], colours[1], other)):
+        alike = similarity(colour, pictured.pixels, pictured.counts)
+        assert (told["psnr_db"], told["ssim"]) == pytest.approx(alike, abs=1e-3)
+    assert result["camera"] == pytest.approx(
+        {
+            "yaw_degrees": 360 - math.degrees(0.3),
+            "pitch_degrees": math.degrees(1.2),
+            "distance": 1.1,
+            "fov_degrees": math.degrees(model.params.camera.fov),
+        },
+        rel=1e-5,
+    )
+    off = (2 * colours[0] - photo.pixels / 127.5)[photo.counts]
+    distance = Perceptual(blurs, photo, SIDE, edge_fov(model.params.camera, SIDE), CPU)
+    assert result["losses"] == pytest.approx(
+        {
+            "pixels": float((off**2).mean()),
+            "away_from_average": float(((best.code - model.average_code) ** 2).sum()),
+            # the same rays, though told by their outer edges
+            "features": float(distance(torch.from_numpy(colours[0]).flatten(0, 1)[None])),
+        },
+        rel=1e-4,
+    )
+    assert result["counted_share"] == photo.counts.mean() and result["seconds"] == 1.5
+    assert result["settings"] == QUICK._asdict()
+
+
+def test_strip_and_preview_show_the_photo_the_best_code_its_depth_and_other_sides(
+    generator: Generator, tiny_params: config.Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pigan.synthesis.inverting.outcome.enlargement", lambda _: 1)
+    model = untrained(generator, tiny_params)
+    best = best_of(model, 0.4, 1.2, 1.1)
+    photo = photo_of(np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8))
+    write_outcome(tmp_path, model, photo, best, QUICK, {})
+    write_preview(tmp_path / "preview.png", model, photo, best)
+    read = {path.stem: np.asarray(Image.open(path)) for path in tmp_path.glob("*.png")}
+    quarters = model.cameras(0.4 + math.pi / 2 * torch.arange(4), 1.2, radius=1.1)
+    seen = look(generator, best.code.expand(4, -1), quarters, SIDE, model.params)
+    levels = as_levels(seen.colour)
+    depth = depth_colours(seen.depth[:1].numpy())[0]
+    tiles = [photo.pixels, levels[0], depth, *levels[1:]]
+    assert len({tile.tobytes() for tile in tiles}) == 6
+    for name, shown in (("strip", tiles), ("preview", tiles[:3])):
+        assert read[name].shape[0] == SIDE
+        assert np.abs(read[name].astype(int) - grid(np.stack(shown), len(shown))).max() <= 1
+    assert np.array_equal(read["input"], photo.pixels)
+    # wide enough for the numbers of its scale
+    assert read["depth"].shape[1] == 23 * SIDE and read["depth"].shape[0] > 23 * SIDE
+
+
+def test_other_views_stay_within_what_was_trained_on(generator: Generator, tiny_params: config.Params) -> None:
+    model = untrained(generator, tiny_params, yaw_mean=1.0, yaw_spread=0.3)
+    found = other_cameras(model, best_of(model, 0.9, 1.2, 1.1))
+    expected = model.cameras(torch.tensor([0.7, 1.0, 1.3]), 1.2, radius=1.1)
+    torch.testing.assert_close(found.cam2world, expected.cam2world)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I"])

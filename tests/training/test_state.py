@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import json
 import shutil
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from pigan.config import parse
+from pigan.config import merge, parse
 from pigan.errors import PiganError
 from pigan.training.checkpoint import describe, read_tensors, write_tensors
 from pigan.training.curriculum import schedule
@@ -99,6 +100,79 @@ def test_training_starts_from_a_model_of_another_curriculum(tiny_params, tmp_pat
     # Adam and the count of images begin anew, the count of steps, which noise and averages go by, does not
     assert vars(other.counters) == {"global_step": 2, "step": 0, "images_seen": 0}
     assert not other.optimizer_generator.state and not other.optimizer_discriminator.state
+
+
+@pytest.mark.parametrize("lacking", ["generator ema_slow", "ema_slow", "ema"])
+def test_weights_that_a_model_lacks_are_its_averaged_ones_and_its_discriminator_may_be_any(
+    tiny_params, tmp_path, lacking
+):
+    path = tmp_path / "c.safetensors"
+    state = trained(tiny_params)
+    save_checkpoint(path, tiny_params, state)
+    description, tensors = read_tensors(path)
+    gone = (*lacking.split(), "discriminator")
+    kept = {name: value for name, value in tensors.items() if name.split(".")[0] not in gone}
+    write_tensors(path, kept, {"architecture": description["architecture"]})
+    model = {"discriminator": {"kind": "ccs"}, "samples": tiny_params.model.samples + 1}
+    params = parse(merge(tiny_params.model_dump(), {"model": model}))
+    other = initial_state(params, CPU, 1)
+    untouched = copy.deepcopy(other.discriminator)
+    load_weights(path, other, params)
+    modules, instead = state.modules(), "ema_slow" if lacking == "ema" else "ema"
+    for name in ("generator", "ema", "ema_slow"):
+        expected = modules[instead if name in gone else name].parameters()
+        assert all(torch.equal(*pair) for pair in zip(expected, other.modules()[name].parameters(), strict=True)), name
+    assert all(
+        torch.equal(*pair) for pair in zip(untouched.parameters(), other.discriminator.parameters(), strict=True)
+    )
+    assert other.counters.global_step == 0
+    wider = parse(merge(tiny_params.model_dump(), {"model": {"hidden": 16}}))
+    with pytest.raises(PiganError, match=r"made with model\.hidden 8, params say 16"):
+        load_weights(path, initial_state(wider, CPU, 1), wider)
+
+
+def test_a_discriminator_of_another_kind_is_refused_where_the_model_has_one(tiny_params, tmp_path):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, tiny_params, trained(tiny_params, 0))
+    params = parse(merge(tiny_params.model_dump(), {"model": {"discriminator": {"kind": "ccs"}}}))
+    for load in (load_weights, load_state):
+        with pytest.raises(PiganError, match=r"made with model\.discriminator\.kind progressive, params say ccs"):
+            load(path, initial_state(params, CPU, 0), params)
+
+
+def test_nothing_of_what_was_trained_before_is_left_after_loading(tiny_params, tmp_path, monkeypatch):
+    # no network is run here, for which fp16 would need a GPU
+    monkeypatch.setattr("pigan.training.state.choose_dtype", lambda *_: torch.float16)
+    usual, path = initial_state(tiny_params, CPU, 0), tmp_path / "c.safetensors"
+    save_checkpoint(path, tiny_params, usual)
+    fresh = usual.scaler.get_scale()
+    state = initial_state(tiny_params, CPU, 0)
+    state.scaler.scale(torch.ones(()))
+    state.scaler.update(fresh / 8)
+    save_checkpoint(tmp_path / "later", tiny_params, state)
+    for optimizer, module in state.optimizers().values():
+        for parameter in module.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    load_state(path, state, tiny_params)
+    assert not state.optimizer_generator.state and not state.optimizer_discriminator.state
+    assert state.scaler.get_scale() == fresh
+    load_state(tmp_path / "later", usual, tiny_params)
+    assert usual.scaler.get_scale() == fresh / 8
+    description, tensors = read_tensors(path)
+    write_tensors(path, tensors, {**description, "scaler": {}})
+    load_state(path, usual, tiny_params)
+    assert usual.scaler.get_scale() == fresh
+
+
+@pytest.mark.parametrize("counters", [{"epoch": 3}, {"step": "two"}, 3, None], ids=str)
+def test_counters_that_are_none_are_told_in_one_line(tiny_params, tmp_path, counters):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, tiny_params, trained(tiny_params, 0))
+    description, tensors = read_tensors(path)
+    write_tensors(path, tensors, {**description, "counters": counters})
+    with pytest.raises(PiganError, match=r"damaged.*its counters or scaler are wrong"):
+        load_state(path, initial_state(tiny_params, CPU, 0), tiny_params)
 
 
 def test_a_discriminator_that_does_not_tell_its_highest_side_is_refused(tiny_params, tmp_path):

@@ -15,7 +15,7 @@ from pigan.training.ema import update_ema
 from pigan.training.fakes import Fakes, tiles
 from pigan.training.losses import identity_loss, top_fraction
 from pigan.training.memory import Tile
-from pigan.training.state import initial_state
+from pigan.training.state import Counters, initial_state
 from pigan.training.step import Originals, discriminator_step, generator_step, training_step, update_scale
 
 CPU = torch.device("cpu")
@@ -35,6 +35,11 @@ def fakes_of(params, batch=4, use="test"):
 
 def flat(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def gradient_of(module):
+    """Of the weights that have one: layers of higher sides than the images' have none."""
+    return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
 
 def real_images():
@@ -143,6 +148,95 @@ def test_gradient_is_that_of_one_graph_in_float64(tiny_params, changes, topk, mo
     expected, got = straight_gradient(params, values, fakes), generator_gradient(params, values, fakes, monkeypatch)
     assert float(expected.norm()) > 0
     assert float((got - expected).norm() / expected.norm()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training__r1_weight": 0.0},
+        {"training__r1_weight": 7.0, "training__latent_weight": 3.0, "training__pose_weight": 2.0},
+        {"model__discriminator": "patch-pose", "training__pose_weight": 2.0},
+    ],
+    ids=str,
+)
+def test_gradient_of_the_discriminator_is_that_of_one_graph_in_float64(tiny_params, changes, monkeypatch):
+    params = varied(tiny_params, training__grad_clip=math.inf, **changes)
+    values, fakes, state, training = values_at(params), fakes_of(params), state_of(params), params.training
+    monkeypatch.setattr(state.optimizer_discriminator, "step", lambda *_: None)
+    pose = torch.linspace(0.2, 1.6, 8).reshape(4, 2)
+    measured = discriminator_step(state, params, values, real_images(), fakes, pose)
+    got = gradient_of(state.discriminator)
+    judge, real, fade = state_of(params).discriminator.double(), real_images().double(), torch.tensor(values.fade)
+    fake = as_images(fakes.rendering(fakes.samples(state.generator)).colour).double()
+    real.requires_grad_()
+    judged = judge(fake, fade, fakes.pose.double())
+    score = judge(real, fade, pose.double()).logit
+    loss = -torch.sigmoid(score).log().mean() - (1 - torch.sigmoid(judged.logit)).log().mean()
+    (slope,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+    penalty = slope.square().sum((1, 2, 3)).mean()
+    identity = identity_loss(
+        judged, fakes.latent.double(), fakes.pose.double(), training.latent_weight, training.pose_weight
+    )
+    (loss + training.r1_weight / 2 * penalty + identity).backward()
+    expected = gradient_of(judge)
+    assert float((got - expected).norm() / expected.norm()) < 1e-4
+    assert {name: float(value) for name, value in measured.items()} == pytest.approx(
+        {
+            "loss_d": loss.item(),
+            "r1": penalty.item() if training.r1_weight else 0.0,
+            "score_real": score.mean().item(),
+            "score_fake": judged.logit.mean().item(),
+            "grad_norm_d": expected.norm().item(),
+        },
+        rel=1e-3,
+        abs=1e-6,
+    )
+
+
+def test_gradients_of_the_step_before_are_forgotten(tiny_params, monkeypatch):
+    values, state, ends = values_at(tiny_params), state_of(tiny_params), []
+    for optimizer, _ in state.optimizers().values():
+        monkeypatch.setattr(optimizer, "step", lambda *_: None)
+    for _ in range(2):
+        discriminator_step(state, tiny_params, values, real_images(), fakes_of(tiny_params))
+        judge_gradient = gradient_of(state.discriminator)
+        generator_step(state, tiny_params, values, fakes_of(tiny_params))
+        ends.append(torch.cat((judge_gradient, gradient_of(state.generator))))
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("begun", [0, 1000])
+def test_a_step_moves_the_averages_sets_the_rates_and_counts(tiny_params, begun):
+    decays = {"ema_decay": 0.9, "ema_slow_decay": 0.98}
+    changes = {f"training__{name}": decay for name, decay in decays.items()}
+    params = varied(tiny_params, training__mapping_lr_scale=0.25, **changes)
+    state, values = state_of(params), values_at(params)._replace(lr_generator=0.02, lr_discriminator=0.03)
+    state.counters = Counters(global_step=begun, step=3, images_seen=7)
+    before = flat(state.generator)
+    assert "loss_reconstruction" not in training_step(state, params, values, real_images(), 0)
+    moved = flat(state.generator) - before
+    for average, decay in zip((state.ema, state.ema_slow), decays.values(), strict=True):
+        expected = (1 - min(decay, (2 + begun) / (11 + begun))) * moved
+        assert float((flat(average) - before - expected).norm() / expected.norm()) < 1e-3
+    assert vars(state.counters) == {"global_step": begun + 1, "step": 4, "images_seen": 11}
+    assert [group["lr"] for group in state.optimizer_generator.param_groups] == [0.02, 0.005]
+    assert [group["lr"] for group in state.optimizer_discriminator.param_groups] == [0.03]
+
+
+def test_the_scale_of_losses_changes_no_step_and_grows(tiny_params):
+    params, ends = varied(tiny_params, training__reconstruction_weight=0.5, training__pose_weight=1.0), []
+    for scaled in (False, True):
+        state = state_of(params)
+        if scaled:
+            state.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
+        measured = training_step(state, params, values_at(params), real_images(), 0)
+        ends.append(({name: float(value) for name, value in measured.items()}, state))
+    assert ends[1][0] == pytest.approx(ends[0][0], rel=1e-4) and "loss_reconstruction" in ends[0][0]
+    for name in ("generator", "discriminator"):
+        one, other = (flat(state.modules()[name]) for _, state in ends)
+        assert torch.allclose(one, other, atol=1e-5)
+    assert ends[1][1].scaler.get_scale() == 2048
 
 
 @pytest.mark.parametrize("tile", [Tile(1, 16, True), Tile(3, 32, False), Tile(4, 256, True)], ids=str)
