@@ -147,15 +147,14 @@ def regrown(weights: Mapping[str, Tensor], top: int, into: Discriminator) -> dic
 
     Above `top` they are those of `into`. A network's answer to images of a side does not depend on what is above it.
     """
-    more = int(math.log2(into.sides[0])) - int(math.log2(top))
+    more = into.sides[0].bit_length() - top.bit_length()
     levels = {name: LEVEL.match(name) for name in weights}
     kept = {name: weights[name] for name, level in levels.items() if level is None}
     for name, level in levels.items():
         if level is not None and int(level[2]) + more >= 0:
             kept[f"{level[1]}.{int(level[2]) + more}{name[level.end() :]}"] = weights[name]
-    own = into.state_dict()
-    above = [name for name in own if (level := LEVEL.match(name)) and int(level[2]) < more]
-    return {**{name: own[name] for name in above}, **kept}
+    own = into.state_dict().items()
+    return {name: value for name, value in own if (level := LEVEL.match(name)) and int(level[2]) < more} | kept
 
 
 def outputs_of(config: DiscriminatorConfig, z_dim: int) -> int:

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from pigan.config import Params
 from pigan.report.collect import Collected, Run
 from pigan.report.protocol import flat
+from pigan.report.sections import started_from
 
 LIBRARIES = ("pigan", "torch", "numpy", "torch-fidelity")
 
@@ -48,8 +49,8 @@ def hashes(collected: Collected) -> list[tuple[str, str]]:
     """Name and SHA-256 of the data, the extractors' weights, models started from, and each evaluated checkpoint."""
     rows = [(f"prepared/{collected.dataset.name}/{name}", value) for name, value in collected.dataset.sha256.items()]
     rows += list(dict.fromkeys(row for run in collected.runs for row in _weights(run)))
-    starts = {arm: collected.params.for_arm(arm).training.pretrained for arm in collected.params.arms}
-    rows += [(f"{arm} starts from {start.path}", start.sha256) for arm, start in starts.items() if start is not None]
+    starts = started_from(collected.params)
+    rows += [(f"{arm} starts from {start.path}", start.sha256) for arm, start in starts.items()]
     for run in collected.runs:
         rows.append((f"{run.arm}/seed{run.seed} checkpoint", run.generated.checkpoint_sha256))
     return rows

@@ -11,6 +11,7 @@ from pigan.config import Params
 from pigan.report.collect import Collected
 from pigan.report.protocol import flat
 from pigan.report.tables import write_duration
+from pigan.sections import Pretrained
 
 # FID of pi-GAN at 128 x 128; the dataset's name, its figure, where it was read
 PUBLISHED = {
@@ -49,6 +50,12 @@ def arm_changes(params: Params, arm: str) -> list[str]:
     """What an arm changes in the base settings, as `key: base → arm`."""
     base = params.model_dump()
     return [f"{key}: {_at(base, key)} → {value}" for key, value in flat(params.arms[arm]).items()]
+
+
+def started_from(params: Params) -> dict[str, Pretrained]:
+    """The models that arms start from, by arm; without those of seeded weights."""
+    starts = {arm: params.for_arm(arm).training.pretrained for arm in params.arms}
+    return {arm: start for arm, start in starts.items() if start is not None}
 
 
 def published(params: Params) -> Published | None:

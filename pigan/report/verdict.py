@@ -9,6 +9,7 @@ from pigan.report.contrasts import against_main, contrast_cautions
 from pigan.report.metrics import EXTRACTOR_NAMES, Metric, at_fewer, metrics_of, paints_background, sentence_keys
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
+from pigan.report.sections import started_from
 from pigan.report.seeds import several_seeds, values_of
 from pigan.report.tables import decimals, write_number, write_significant, write_spread
 from pigan.report.words import listed, names
@@ -147,10 +148,8 @@ def _painted_backgrounds(collected: Collected) -> list[str]:
 def _pretrained(collected: Collected) -> list[str]:
     """Arms that did not start from seeded weights, by the model that they started from."""
     arms: dict[str, list[str]] = {}
-    for arm in collected.params.arms:
-        start = collected.params.for_arm(arm).training.pretrained
-        if start is not None:
-            arms.setdefault(start.path, []).append(arm)
+    for arm, start in started_from(collected.params).items():
+        arms.setdefault(start.path, []).append(arm)
     return [
         f"{listed(own)} started from the weights of {path}: what that model had seen is in no count of images here."
         for path, own in arms.items()

@@ -159,13 +159,10 @@ def load_weights(path: Path, state: TrainingState, params: Params) -> None:
     """
     description, tensors = read_tensors(path)
     there = {prefix: below for prefix in state.modules() if (below := _below(tensors, prefix))}
-    has_discriminator = "discriminator" in there
-    free = [
-        "top_resolution",
-        *(key for key in architecture(params) if "discriminator" in key and not has_discriminator),
-    ]
-    check_architecture(path, description, params, free)
-    if has_discriminator:
+    # of a discriminator that is not there
+    unused = [] if "discriminator" in there else [key for key in architecture(params) if "discriminator" in key]
+    check_architecture(path, description, params, free=["top_resolution", *unused])
+    if "discriminator" in there:
         top = description["architecture"].get("top_resolution")
         if not isinstance(top, int) or top < 2:
             raise damaged(path, f"the highest side of its discriminator is {top}")
