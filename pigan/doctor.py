@@ -12,6 +12,7 @@ from pigan.errors import PiganError
 from pigan.files import read_json, work_root
 from pigan.machine import Fact, asked, machine_facts
 from pigan.processor import usable_processors
+from pigan.progress import track
 from pigan.report.speed import Estimate
 from pigan.report.tables import write_significant
 from pigan.runtime import prepare_process
@@ -41,6 +42,7 @@ def examine(params: Path | None, device: torch.device) -> list[Fact]:
     needs = {
         "data": partial(_data, loaded),
         "threads": partial(_threads, loaded),
+        "starts from": partial(_starts, loaded),
         "features": partial(_features, loaded),
         "kernel": partial(_kernel, loaded, device),
         "training memory": partial(_training_memory, loaded, device),
@@ -50,10 +52,12 @@ def examine(params: Path | None, device: torch.device) -> list[Fact]:
 
 def estimates(device: torch.device) -> list[Estimate]:
     """Hours and memory of every preset here, from rates measured now on all processors: about a minute."""
-    from pigan.bench.estimate import estimates as measured
+    from pigan.bench.estimate import Rates, estimate
 
     prepare_process(usable_processors())
-    return measured(device, quick=True)
+    rates = Rates(device, quick=True)
+    known = track(presets.NAMES, len(presets.NAMES), "estimates", "preset")
+    return [row for name in known for row in estimate(name, presets.params(name), rates)]
 
 
 def as_text(facts: list[Fact], estimated: list[Estimate] | None = None) -> str:
@@ -116,6 +120,23 @@ def _threads(params: config.Params) -> Fact:
     if params.training.threads <= usable:
         return Fact("threads", told)
     return Fact("threads", told, "advice", f"set training.threads to {usable} at most: so many processors there are")
+
+
+def _starts(params: config.Params) -> Fact:
+    """The models that arms start from, each loaded into the networks of its arm."""
+    from pigan.report.sections import started_from
+    from pigan.synthesis.trained import pretrained_checkpoint
+    from pigan.training.state import initial_state, load_weights
+
+    arms: dict[Path, list[str]] = {}
+    for arm in started_from(params):
+        own = params.for_arm(arm)
+        path = pretrained_checkpoint(own)
+        assert path is not None
+        load_weights(path, initial_state(own, torch.device("cpu"), 0), own)
+        arms.setdefault(path, []).append(arm)
+    told = "; ".join(f"{path} ({', '.join(names)})" for path, names in arms.items())
+    return Fact("starts from", told or "seeded weights")
 
 
 def _features(params: config.Params) -> Fact:

@@ -13,13 +13,19 @@ from ruamel.yaml import YAML
 
 from pigan import cli, config, doctor, machine, presets
 from pigan.errors import PiganError
+from pigan.files import sha256_file
 from pigan.machine import Fact
 from pigan.processor import usable_processors
+from pigan.released import WEIGHTS
 from pigan.report.speed import Estimate
+from pigan.synthesis.released import released_folder
 
 CPU = torch.device("cpu")
 MACHINE = ["processors", "memory", "instructions", "gpu", "torch", "triton", "compiler", "engines", "disk"]
-NEEDS = ["params", "data", "threads", "features", "kernel", "training memory"]
+NEEDS = ["params", "data", "threads", "starts from", "features", "kernel", "training memory"]
+
+CARS = {"path": "cars-32", "sha256": "ab" * 32}
+WEIGHTS_OF_CARS = sha256_file(released_folder("cars-32") / WEIGHTS)
 
 Write = Callable[..., Path]
 
@@ -98,12 +104,26 @@ def test_params_that_are_not_there_are_missing(monkeypatch: pytest.MonkeyPatch) 
         ({"training": {"precision": "fp16"}}, "kernel", "needs a GPU"),
         ({"arms": {"half": {"training": {"precision": "fp16"}}}}, "kernel", "needs a GPU"),
         ({"training": {"memory_limit_gb": 1.0e-6}}, "training memory", "training.memory_limit_gb"),
+        ({"training": {"pretrained": {"path": "gone", "sha256": "ab" * 32}}}, "starts from", "gone: no model"),
+        ({"arms": {"tuned": {"training": {"pretrained": CARS}}}}, "starts from", "not abab"),
+        (
+            {"training": {"pretrained": {"path": "cars-32", "sha256": WEIGHTS_OF_CARS}}, "model": {"hidden": 32}},
+            "starts from",
+            "model.hidden",
+        ),
     ],
 )
 def test_what_the_experiment_lacks_is_named(write: Write, changes: dict[str, Any], name: str, part: str) -> None:
     facts = told(write(**changes))
     assert (facts[name].state, part in facts[name].value) == ("missing", True), facts[name]
     assert not doctor.ready(list(facts.values()))
+
+
+def test_models_to_start_from_are_looked_for_and_tried(write: Write) -> None:
+    known = {"path": "cars-32", "sha256": WEIGHTS_OF_CARS}
+    fact = told(write(arms={"tuned": {"training": {"pretrained": known}}}))["starts from"]
+    assert (fact.state, fact.value) == ("ok", f"{released_folder('cars-32') / WEIGHTS} (tuned)")
+    assert told(write())["starts from"].value == "seeded weights"
 
 
 def test_weights_that_ship_are_verified(write: Write) -> None:

@@ -6,7 +6,7 @@ too long here is extrapolated by its operations.
 """
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -34,11 +34,7 @@ def estimates(device: torch.device, quick: bool, own: Mapping[str, Params] | Non
     """
     experiments = own or {name: presets.params(name) for name in presets.NAMES}
     rates = Rates(device, quick)
-    return [
-        estimate
-        for name, params in experiments.items()
-        for estimate in _stages(name, params.for_arm(params.report.main_arm), rates)
-    ]
+    return [row for name, params in experiments.items() for row in estimate(name, params, rates)]
 
 
 class Rates:
@@ -84,7 +80,9 @@ def _judged(params: Params, side: int) -> float:
     return judging(params.model.discriminator, params.model.z_dim, side, 1, "step", plain=False).flop
 
 
-def _stages(name: str, params: Params, rates: Rates) -> Iterable[Estimate]:
+def estimate(name: str, params: Params, rates: Rates) -> Iterator[Estimate]:
+    """Every stage of the main arm of one experiment; rates that are not known yet are measured."""
+    params = params.for_arm(params.report.main_arm)
     for link in params.curriculum.order:
         stage, side = params.curriculum.stages[link.name], link.resolution
         an_image = params.model.points(side) * rates.of_point(params) + rates.of_image(params, side)

@@ -131,8 +131,6 @@ def doctor(
 
     chosen = choose_device(device)
     facts = ask.examine(params, chosen) if profile is None else examine_profile(profile)
-    if estimates:
-        typer.echo("Measuring for about a minute ...", err=True)
     estimated = ask.estimates(chosen) if estimates else None
     typer.echo(json.dumps(ask.as_json(facts, estimated), indent=2) if as_json else ask.as_text(facts, estimated))
     if not ask.ready(facts):

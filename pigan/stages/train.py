@@ -16,7 +16,7 @@ from pigan.locks import sole_use
 from pigan.runtime import choose_device, generator_for, prepare_process, seed_of
 from pigan.shortage import advised
 from pigan.synthesis.pictures import sample_sheet
-from pigan.synthesis.trained import find_checkpoint
+from pigan.synthesis.trained import pretrained_checkpoint
 from pigan.training.distributed import ALONE, Ranks, joined
 from pigan.training.follow import follow
 from pigan.training.heartbeat import heartbeat, tell_cause
@@ -51,7 +51,7 @@ def init_stage(params: Params, arm: str, seed: int, out: Path, released: Path | 
     cpu = torch.device("cpu")
     # arms of one generator start from the same weights; another field draws those of all that comes after it anew
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
-    start = released or _pretrained(resolved)
+    start = released or pretrained_checkpoint(resolved)
     if start is not None:
         load_weights(start, state, resolved)
     key = fingerprint(resolved.model, seed, *([] if start is None else [sha256_file(start)]))
@@ -59,24 +59,6 @@ def init_stage(params: Params, arm: str, seed: int, out: Path, released: Path | 
     # none yet; those of later stages join it
     publish(out)
     save_checkpoint(out / CHECKPOINT, resolved, state)
-
-
-def _pretrained(params: Params) -> Path | None:
-    """The checkpoint of `training.pretrained`; None where that is null."""
-    asked = params.training.pretrained
-    if asked is None:
-        return None
-    try:
-        path = find_checkpoint(Path(asked.path).expanduser())
-    except PiganError as error:
-        raise PiganError(f"training.pretrained: {error}") from None
-    found = sha256_file(path)
-    if found != asked.sha256:
-        raise PiganError(
-            f"training.pretrained: {path} has SHA-256 {found}, not {asked.sha256}; name the file that was meant, or "
-            "correct sha256 if this is the one"
-        )
-    return path
 
 
 def train_stage(

@@ -14,7 +14,7 @@ from pigan import __version__, presets, released
 from pigan.chain.place import CHECKPOINT, STATE
 from pigan.config import Params, ParamsError, merge, parse
 from pigan.errors import PiganError
-from pigan.files import read_json
+from pigan.files import read_json, sha256_file
 from pigan.models.generator import Generator
 from pigan.models.mapping import draw_latents, truncate
 from pigan.released import WEIGHTS
@@ -192,6 +192,28 @@ def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
         f"{name}: no model; name a checkpoint (.safetensors), the folder of a stage or of `pigan export`, a run such "
         f"as {runs}/cars/baseline/seed0, or a released model: {', '.join(known) or 'there is none here'}"
     )
+
+
+def pretrained_checkpoint(params: Params) -> Path | None:
+    """The checkpoint of `training.pretrained`; None where that is null.
+
+    Raises:
+        PiganError: it is missing, or another one than its `sha256` says.
+    """
+    asked = params.training.pretrained
+    if asked is None:
+        return None
+    try:
+        path = find_checkpoint(Path(asked.path).expanduser())
+    except PiganError as error:
+        raise PiganError(f"training.pretrained: {error}") from None
+    found = sha256_file(path)
+    if found != asked.sha256:
+        raise PiganError(
+            f"training.pretrained: {path} has SHA-256 {found}, not {asked.sha256}; name the file that was meant, or "
+            "correct sha256 if this is the one"
+        )
+    return path
 
 
 def params_of(checkpoint: Path) -> Params:
