@@ -129,10 +129,8 @@ def _starts(params: config.Params) -> Fact:
     from pigan.training.state import initial_state, load_weights
 
     arms: dict[Path, list[str]] = {}
-    for arm in started_from(params):
-        own = params.for_arm(arm)
-        path = pretrained_checkpoint(own)
-        assert path is not None
+    for arm, asked_for in started_from(params).items():
+        own, path = params.for_arm(arm), pretrained_checkpoint(asked_for)
         load_weights(path, initial_state(own, torch.device("cpu"), 0), own)
         arms.setdefault(path, []).append(arm)
     told = "; ".join(f"{path} ({', '.join(names)})" for path, names in arms.items())

@@ -51,7 +51,9 @@ def init_stage(params: Params, arm: str, seed: int, out: Path, released: Path | 
     cpu = torch.device("cpu")
     # arms of one generator start from the same weights; another field draws those of all that comes after it anew
     state = initial_state(resolved, cpu, seed_of(seed, "weights"))
-    start = released or pretrained_checkpoint(resolved)
+    start, asked = released, resolved.training.pretrained
+    if start is None and asked is not None:
+        start = pretrained_checkpoint(asked)
     if start is not None:
         load_weights(start, state, resolved)
     key = fingerprint(resolved.model, seed, *([] if start is None else [sha256_file(start)]))

@@ -19,7 +19,7 @@ from pigan.models.generator import Generator
 from pigan.models.mapping import draw_latents, truncate
 from pigan.released import WEIGHTS
 from pigan.runtime import generator_for
-from pigan.sections import Weights
+from pigan.sections import Pretrained, Weights
 from pigan.synthesis.choices import Backdrop
 from pigan.synthesis.released import released_folder
 from pigan.synthesis.showing import facts_page, show
@@ -194,15 +194,12 @@ def find_checkpoint(name: Path, runs: Path = Path("runs")) -> Path:
     )
 
 
-def pretrained_checkpoint(params: Params) -> Path | None:
-    """The checkpoint of `training.pretrained`; None where that is null.
+def pretrained_checkpoint(asked: Pretrained) -> Path:
+    """The checkpoint that `training.pretrained` names.
 
     Raises:
         PiganError: it is missing, or another one than its `sha256` says.
     """
-    asked = params.training.pretrained
-    if asked is None:
-        return None
     try:
         path = find_checkpoint(Path(asked.path).expanduser())
     except PiganError as error:
