@@ -24,6 +24,8 @@ SURFACE_METRICS = ("reprojection_error", "depth_reprojection_error", "depth_cons
 
 # a model whose share of empty rays is this much below that of the data shows surfaces where the data has none
 PAINTED_BACKGROUND = 0.1
+# a model with more empty rays than this generates plain background
+NOTHING_SHOWN = 0.999
 
 # what the plots of shape metrics show: without and with true depth
 DEPTH_PLOT = (*SURFACE_METRICS, "hollow_share", "empty_rays")
@@ -100,6 +102,11 @@ class Metric:
 def paints_background(empty: float, real: float) -> bool:
     """Whether surfaces fill rays that are empty in the data, from both shares; not where one is unknown (NaN)."""
     return empty < real - PAINTED_BACKGROUND
+
+
+def shows_nothing(empty: float) -> bool:
+    """Whether all images are plain background, from the share of empty rays; not where it is unknown (NaN)."""
+    return empty > NOTHING_SHOWN
 
 
 def image_metrics(extractor: str) -> list[Metric]:

@@ -14,7 +14,7 @@ from pigan import __version__
 from pigan.config import Params
 from pigan.data.sources.catalog import CARDS
 from pigan.report.markdown import escape, table_of
-from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of, paints_background
+from pigan.report.metrics import EXTRACTOR_NAMES, known_metrics, notes_of, paints_background, shows_nothing
 from pigan.report.protocol import flat
 from pigan.report.records import Evaluated, numbers_of
 from pigan.report.templating import environment
@@ -200,8 +200,9 @@ def limits(params: Params, measured: Measured | None) -> list[str]:
     painted = [
         f"It paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} in the data."
     ]
+    nothing = [f"It generates nothing but background: {empty:.1%} of its rays meet no surface."]
     return [
-        *(painted if paints_background(empty, real) else []),
+        *(nothing if shows_nothing(empty) else painted if paints_background(empty, real) else []),
         f"{told}; look at depth or a mesh before you trust a shape.",
         f"It was trained at {top} pixels a side: larger images are smoother, not more detailed.",
         f"Poses were assumed to follow the law above ({law}); a wrong one bends shapes, other views are guesses.",

@@ -6,7 +6,15 @@ import pandas as pd
 
 from pigan.report.collect import Collected
 from pigan.report.contrasts import against_main, contrast_cautions
-from pigan.report.metrics import EXTRACTOR_NAMES, Metric, at_fewer, metrics_of, paints_background, sentence_keys
+from pigan.report.metrics import (
+    EXTRACTOR_NAMES,
+    Metric,
+    at_fewer,
+    metrics_of,
+    paints_background,
+    sentence_keys,
+    shows_nothing,
+)
 from pigan.report.protocol import differing_protocol
 from pigan.report.ranking import compared, ranking
 from pigan.report.sections import started_from
@@ -92,7 +100,7 @@ def cautions(collected: Collected, ablation: pd.DataFrame) -> list[str]:
         notes.append(
             f"{listed(hidden)} {shows} views without surfaces: {whose} ranked on no metric of shape and views."
         )
-    notes.extend(_painted_backgrounds(collected))
+    notes.extend(_wrong_backgrounds(collected))
     seen = [run.images_seen for run in collected.runs]
     if compared_arms and min(seen) != max(seen):
         notes.append(
@@ -131,16 +139,22 @@ def _missing(collected: Collected, ablation: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _painted_backgrounds(collected: Collected) -> list[str]:
-    """Arms whose surfaces fill rays that are empty in the data: their images can look right, their depth is not."""
+def _wrong_backgrounds(collected: Collected) -> list[str]:
+    """Arms that generate only background, or that paint it: their images can look right, their depth is not."""
     notes = []
     for arm in collected.params.arms:
+        training = collected.params.for_arm(arm).training
         empty, real = (float(values_of(collected, arm, key).mean()) for key in ("empty_rays", "empty_rays_real"))
-        if paints_background(empty, real):
-            weight = collected.params.for_arm(arm).training.opacity_weight
+        if shows_nothing(empty):
+            notes.append(
+                f"{arm} generates nothing but background: {empty:.1%} of its rays meet no surface. Noise on density "
+                f"for longer (training.density_noise_steps, {training.density_noise_steps:,} here) is against it."
+            )
+        elif paints_background(empty, real):
             notes.append(
                 f"{arm} paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} "
-                f"in the data, so its depth is wrong there (training.opacity_weight, {weight:g} here, is against it)."
+                f"in the data, so its depth is wrong there (training.opacity_weight, {training.opacity_weight:g} here, "
+                "is against it)."
             )
     return notes
 

@@ -191,6 +191,7 @@ def _trains(status: StageStatus, found: Pace | None, steps: int) -> StageStatus:
         images_per_second=found.images_per_second,
         seconds=found.seconds,
         seconds_left=left,
+        only_background=found.only_background,
     )
 
 

@@ -48,6 +48,7 @@ def stage_json(stage: StageStatus) -> dict[str, Any]:
         "seconds": _rounded(stage.seconds),
         "seconds_left": _rounded(stage.seconds_left),
         "silent_seconds": _rounded(stage.silent),
+        "only_background": stage.only_background,
         "last_line": stage.says or None,
         "error": stage.error or None,
         "log": str(stage.log),

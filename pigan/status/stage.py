@@ -17,8 +17,9 @@ class StageStatus:
     `other_params`: it is done, but its params, or those of a stage before it, were others than params.yaml has now;
     or a training before it is not done.
     `step` of `steps` is logged; `seconds` of wall time are spent in all attempts; `silent` seconds have passed since
-    the last sign of life. `says` is the last line of the log, `error` the one that ended it. `log` is
-    where to read on and `command` how to go on (empty when it is done), as seen from the project's folder.
+    the last sign of life. `only_background`: a training generates nothing but background. `says` is the last line of
+    the log, `error` the one that ended it. `log` is where to read on and `command` how to go on (empty when it is
+    done), as seen from the project's folder.
     """
 
     stage: str
@@ -34,6 +35,7 @@ class StageStatus:
     seconds: float | None = None
     seconds_left: float | None = None
     silent: float | None = None
+    only_background: bool = False
     says: str = ""
     error: str = ""
     host: str | None = None

@@ -10,6 +10,7 @@ from pigan.status.stage import WRONG, StageStatus
 from pigan.status.words import duration, rate
 
 GAP = "  "
+ONLY_BACKGROUND = "generates nothing but background now: no ray meets a surface (training.density_noise is against it)"
 
 
 def as_text(study: Study, shown: Shown, left: Left, paint: Paint, width: int, most: int | None) -> str:
@@ -120,7 +121,8 @@ def _name(stage: StageStatus) -> str:
 
 def _facts(stage: StageStatus) -> list[str]:
     if stage.state == "running":
-        return [line for line in (_progress(stage), _who(stage)) if line]
+        warned = ONLY_BACKGROUND if stage.only_background else ""
+        return [line for line in (_progress(stage), warned, _who(stage)) if line]
     return [stage.error, f"log: {stage.log}", f"resume: {stage.command}"]
 
 

@@ -15,13 +15,17 @@ RECENT = 10
 
 @dataclass(frozen=True)
 class Pace:
-    """Steps done, the newest images per second, wall seconds of all attempts and of a step, and between two lines."""
+    """Steps done, the newest images per second, wall seconds of all attempts and of a step, and between two lines.
+
+    `only_background`: in as many lines as the pace is taken from, no ray of the generated images met a surface.
+    """
 
     step: int
     images_per_second: float | None = None
     seconds: float | None = None
     seconds_per_step: float | None = None
     interval: float | None = None
+    only_background: bool = False
 
     def seconds_left(self, steps: int) -> float | None:
         """Wall seconds until `steps` at this pace."""
@@ -45,7 +49,8 @@ def pace_of(rows: Sequence[dict[str, Any]]) -> Pace | None:
     first = next(((s, t) for s, t in known[-RECENT:-1] if s < step and t < seconds), (0.0, 0.0))
     each = (seconds - first[1]) / (step - first[0]) if step > first[0] else None
     before = known[-2] if len(known) > 1 else (0.0, 0.0)
-    return Pace(int(step), images, seconds, each, max(seconds - before[1], 0.0))
+    only_background = len(rows) >= RECENT and all(_number(row, "empty_rays") == 1 for row in rows[-RECENT:])
+    return Pace(int(step), images, seconds, each, max(seconds - before[1], 0.0), only_background)
 
 
 def pace_of_line(found: Counted | None) -> Pace | None:

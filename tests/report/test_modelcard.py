@@ -79,6 +79,12 @@ def test_losses_and_a_painted_background_are_told(empty: float, told: bool, para
     assert ("paints part of the background as a surface: 23% of its rays meet nothing, 79% in the data" in card) == told
 
 
+@pytest.mark.parametrize(("empty", "told"), [(1.0, True), (0.75, False)])
+def test_that_there_is_nothing_but_background_is_told(empty: float, told: bool, params: config.Params) -> None:
+    card = model_card(params, facts(measured=measured_of({**METRICS, "empty_rays": empty})))
+    assert ("It generates nothing but background: 100.0% of its rays meet no surface." in card) == told
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -163,6 +163,19 @@ def test_painted_background_is_called_out(demo: Params, run_tree: Tree, empty: f
         assert "opacity_weight, 0.3 here" in notes[0]
 
 
+@pytest.mark.parametrize("real", [None, 0.79, 1.0])
+@pytest.mark.parametrize(("empty", "told"), [(1.0, True), (0.9995, True), (0.99, False), (None, False)])
+def test_nothing_but_background_is_called_out(
+    demo: Params, run_tree: Tree, empty: float | None, real: float | None, told: bool
+) -> None:
+    collected = with_metrics(demo, run_tree(demo), {("concat", 0): {"empty_rays": empty, "empty_rays_real": real}})
+    notes = [note for note in cautions(collected, ablation_table(collected)) if "background" in note]
+    assert len(notes) == told
+    if told:
+        assert notes[0].startswith(f"concat generates nothing but background: {empty:.1%} of its rays meet no surface.")
+        assert "training.density_noise_steps, 300 here" in notes[0]
+
+
 @pytest.mark.parametrize("key", ["real_images", "filter"])
 def test_unequal_protocols_are_called_out(demo: Params, run_tree: Tree, key: str) -> None:
     data, runs = run_tree(demo)

@@ -92,6 +92,24 @@ def test_living_process_runs_with_pace_and_time_left(tree, find):
     assert found.pid == os.getpid() and found.silent == pytest.approx(HOUR, abs=5)
 
 
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ([0.5, *[1.0] * 10], True),
+        ([1.0] * 9, False),
+        ([*[1.0] * 10, 0.999], False),
+        ([*[1.0] * 10, None], False),
+        ([None] * 12, False),
+    ],
+)
+def test_training_that_generates_nothing_is_told(tree, find, shares, told):
+    path = tree.training("baseline", 0, "r8", 0)
+    rows = [{"step": step, "seconds": 2.0 * step, "empty_rays": share} for step, share in enumerate(shares, start=1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tree.process("baseline", 0, "r8", tree.own())
+    assert find("r8").state == "running" and find("r8").only_background == told
+
+
 def test_dead_process_on_this_machine_was_killed(tree, find):
     tree.training("baseline", 0, "r8", 40)
     tree.process("baseline", 0, "r8", tree.dead())

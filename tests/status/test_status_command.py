@@ -21,7 +21,8 @@ KEYS = [
 ]
 STAGE_KEYS = [
     *("stage", "arm", "seed", "state", "other_params", "step", "steps", "images_per_second", "seconds"),
-    *("seconds_left", "silent_seconds", "last_line", "error", "log", "command", "host", "pid", "job"),
+    *("seconds_left", "silent_seconds", "only_background", "last_line", "error", "log", "command"),
+    *("host", "pid", "job"),
 ]
 
 

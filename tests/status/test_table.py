@@ -1,5 +1,6 @@
 """The page that people read."""
 
+import json
 import re
 import shutil
 
@@ -75,6 +76,16 @@ def test_table_fits_where_it_can(busy, width):
     assert max(map(len, rows)) <= max(width, 52)
     # symbols without words are explained
     assert ("≠ other params" in page(busy, width)) == (width <= 60)
+
+
+def test_training_that_generates_nothing_is_told_at_length(tree):
+    path = tree.training("baseline", 0, "r8", 40)
+    assert "nothing but background" not in page(tree)
+    rows = [{"step": step, "seconds": 2.0 * step, "empty_rays": 1.0} for step in range(1, 13)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert (
+        "\n      step 12 of 100, 3 min left\n      generates nothing but background now: no ray meets a surface "
+    ) in page(tree)
 
 
 def test_time_left_says_what_it_lacks(tree):
