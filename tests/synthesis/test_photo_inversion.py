@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
+from torch import Tensor
 
 from pigan import config
 from pigan.errors import PiganError
@@ -354,6 +355,50 @@ def test_done_photos_are_not_done_again_and_others_are_not_overwritten(
         batch.invert_photos(model, [read_photo(elsewhere, SIDE)], Known(), QUICK, out)
     with pytest.raises(PiganError, match="both would become"):
         batch.invert_photos(model, [photo, read_photo(elsewhere, SIDE)], Known(), QUICK, tmp_path / "two")
+
+
+def test_whatever_a_result_depends_on_makes_it_anew(model: TrainedModel, own: Path, tmp_path: Path) -> None:
+    photo, quick = read_photo(own, SIDE), QUICK._replace(steps=4)
+    half = photo.counts.copy()
+    half[:, : SIDE // 2] = False
+    masked = photo._replace(counts=half)
+    beside = HeldOut(photo, *POSES[0])
+    calls: list[tuple[Photo, Known, HeldOut | None]] = [
+        (photo, Known(), None),
+        (masked, Known(), None),
+        (photo, Known(distance=1.1), None),
+        (photo, Known(), beside),
+    ]
+    prints = []
+    for seen, known, held_out in calls:
+        for there in (False, True):
+            ((result, found),) = batch.invert_photos(model, [seen], known, quick, tmp_path / "out", held_out=held_out)
+            assert found == there
+        prints.append(result["fingerprint"])
+    assert len(set(prints)) == len(calls)
+
+
+def test_seconds_are_those_of_all_attempts(
+    model: TrainedModel, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that a step moves by a minute, with two interruptions of 20 steps."""
+    clock, stops, advance = [0.0], [11, 16], PhotoSearch.advance
+
+    def slow(search: PhotoSearch) -> Tensor:
+        if stops and search.done == stops[0]:
+            stops.pop(0)
+            raise Killed
+        clock[0] += 60
+        return advance(search)
+
+    monkeypatch.setattr(PhotoSearch, "advance", slow)
+    monkeypatch.setattr(batch.time, "monotonic", lambda: clock[0])
+    for _ in range(2):
+        with pytest.raises(Killed):
+            batch.invert_photos(model, [read_photo(own, SIDE)], Known(), QUICK, tmp_path, preview_steps=5)
+    ((result, _),) = batch.invert_photos(model, [read_photo(own, SIDE)], Known(), QUICK, tmp_path, preview_steps=5)
+    # what was lost after a save is not counted
+    assert result["seconds"] == 20 * 60
 
 
 def test_result_can_be_used_with_its_model_only(model: TrainedModel, own: Path, tmp_path: Path) -> None:
