@@ -109,7 +109,7 @@ def train(
                 line = _log_line(run, state, values, measured, now - began, images_per_second)
                 log.write(json.dumps(line) + "\n")
                 log.flush()
-                for name in ("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second"):
+                for name in (*measured, *values._asdict(), "images_per_second"):
                     if line[name] is not None:
                         board.add_scalar(name, line[name], counters.global_step)
                 bar.advance(

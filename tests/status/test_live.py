@@ -17,7 +17,10 @@ from pigan.data.sources.download import download
 from pigan.stages.train import init_stage
 from pigan.status.look import look
 
-TAGS = ("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second")
+TAGS = (
+    *("loss_d", "loss_g", "r1", "score_real", "score_fake", "images_per_second", "empty_rays", "grad_norm_g"),
+    *("lr_generator", "density_noise"),
+)
 SECONDS = 300
 
 
