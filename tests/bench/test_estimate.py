@@ -40,7 +40,7 @@ def test_every_stage_of_every_preset_is_estimated(measured):
 
 def test_quick_measures_one_network_of_a_width_at_small_sides(measured):
     estimates(CPU, quick=True)
-    assert [made[1] for made in measured if made[0] != "field"] == [0.0625, 0.0625, 1.0, 0.5]
+    assert [made[1] for made in measured if made[0] != "field"] == [0.0625, 0.0625, 1.0, 0.125, 0.125, 0.5]
     assert max(made[2] for made in measured) == estimate.SIDE_CPU_QUICK
 
 
