@@ -4,7 +4,7 @@ import json
 import sys
 
 import torch
-from started import DEVICE, arm_of, prepare, started
+from started import DEVICE, arm_of, leave, prepare, started
 
 from benchmarks.pretended import command
 from pigan.training.memory import peak_bytes, tile_of
@@ -34,3 +34,4 @@ def main() -> None:
 
 
 main()
+leave()

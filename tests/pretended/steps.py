@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import torch
-from started import arm_of, prepare, started
+from started import arm_of, leave, prepare, started
 
 from benchmarks.pretended.waits import waits
 
@@ -46,3 +46,4 @@ def main() -> None:
 
 
 main()
+leave()
