@@ -197,12 +197,16 @@ def limits(params: Params, measured: Measured | None) -> list[str]:
     law = params.camera.pose_law
     values: Mapping[str, float] = {} if measured is None else measured.values
     empty, real = (values.get(name, math.nan) for name in ("empty_rays", "empty_rays_real"))
-    painted = [
-        f"It paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} in the data."
-    ]
-    nothing = [f"It generates nothing but background: {empty:.1%} of its rays meet no surface."]
+    background = []
+    if shows_nothing(empty):
+        background.append(f"It generates nothing but background: {empty:.1%} of its rays meet no surface.")
+    elif paints_background(empty, real):
+        background.append(
+            f"It paints part of the background as a surface: {empty:.0%} of its rays meet nothing, {real:.0%} in the "
+            "data."
+        )
     return [
-        *(nothing if shows_nothing(empty) else painted if paints_background(empty, real) else []),
+        *background,
         f"{told}; look at depth or a mesh before you trust a shape.",
         f"It was trained at {top} pixels a side: larger images are smoother, not more detailed.",
         f"Poses were assumed to follow the law above ({law}); a wrong one bends shapes, other views are guesses.",

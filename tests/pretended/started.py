@@ -27,7 +27,7 @@ def prepare() -> None:
 def leave() -> NoReturn:
     """Ends the process at once.
 
-    A backward's threads may still let go of Python's objects, which aborts a process whose Python is just ending.
+    A backward's threads that ask for Python's lock while Python ends abort the process (pytorch issue 38228).
     """
     sys.stdout.flush()
     sys.stderr.flush()
